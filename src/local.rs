@@ -1,0 +1,181 @@
+//! Goroutine-local variables: [`goroutine_local!`] and [`LocalKey`].
+//!
+//! The values of one goroutine live in a short list in its object, each in a box of its own, so that a
+//! reference stays good while the list grows. They are dropped at the end of the goroutine, on its own
+//! stack, the latest first. On a plain OS thread the list hangs on the thread.
+//!
+//! An initialiser that parks is harmless here, unlike in `thread_local!`: nobody but this goroutine can
+//! reach the slot. One that recurses into its own variable keeps the first value that was stored.
+
+use crate::sched::g::G;
+use crate::sched::worker::Worker;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The list of one goroutine or thread. Keys are addresses of `LocalKey` statics.
+pub(crate) struct Locals {
+    // A pointer-sized Option while nobody uses it: most goroutines have no locals.
+    values: RefCell<Option<Box<Vec<(usize, Box<dyn Any>)>>>>,
+    gone: Cell<bool>,
+}
+
+impl Locals {
+    pub(crate) const fn new() -> Self {
+        Self { values: RefCell::new(None), gone: Cell::new(false) }
+    }
+
+    fn find(&self, key: usize) -> Option<*const dyn Any> {
+        let values = self.values.borrow();
+        let (_, value) = values.as_ref()?.iter().find(|(k, _)| *k == key)?;
+        Some(std::ptr::from_ref::<dyn Any>(&**value))
+    }
+
+    fn insert(&self, key: usize, value: Box<dyn Any>) -> *const dyn Any {
+        let address = std::ptr::from_ref::<dyn Any>(&*value);
+        self.values.borrow_mut().get_or_insert_default().push((key, value));
+        address
+    }
+
+    /// Drops all values, the latest first. Destructors may still use the earlier ones, but make no new
+    /// ones: a destructor that brings itself back would never end.
+    fn clear(&self) {
+        self.gone.set(true);
+        loop {
+            let latest = self.values.borrow_mut().as_mut().and_then(|values| values.pop());
+            let Some((_, value)) = latest else { break };
+            // A destructor that panics must not stop the others, nor escape: the goroutine's result is
+            // decided already. The panic hook has told it.
+            let _ = catch_unwind(AssertUnwindSafe(move || drop(value)));
+        }
+        *self.values.borrow_mut() = None;
+    }
+}
+
+impl Drop for Locals {
+    fn drop(&mut self) {
+        // On a thread's end; a goroutine has cleared its list before, at home.
+        self.clear();
+    }
+}
+
+thread_local! {
+    static OF_THREAD: Locals = const { Locals::new() };
+}
+
+/// Drops the locals of `g`, which is running and about to end.
+pub(crate) fn drop_current(g: &G) {
+    Worker::with_current(|worker| {
+        if let Some(worker) = worker
+            && g.is_home(worker)
+        {
+            g.pinned(worker).locals.clear();
+        }
+    });
+}
+
+fn with_locals<R>(f: impl FnOnce(&Locals) -> R) -> Result<R, AccessError> {
+    Worker::with_current(|worker| match worker.and_then(|worker| Some((worker, worker.running()?))) {
+        Some((worker, g)) => Ok(f(&g.pinned(worker).locals)),
+        None => OF_THREAD.try_with(f).map_err(|_| AccessError),
+    })
+}
+
+/// A variable of which each goroutine has its own value. Made by [`goroutine_local!`].
+pub struct LocalKey<T: 'static> {
+    init: fn() -> T,
+}
+
+/// The error of [`LocalKey::try_with`]: the goroutine is ending and its locals are gone already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessError;
+
+impl fmt::Display for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a goroutine-local variable was used after the goroutine's locals were dropped")
+    }
+}
+
+impl std::error::Error for AccessError {}
+
+impl<T: 'static> LocalKey<T> {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(init: fn() -> T) -> Self {
+        Self { init }
+    }
+
+    /// Calls `f` with this goroutine's value, which is made at the first use. `f` may park.
+    ///
+    /// # Panics
+    /// If the goroutine is ending and its locals are gone; see [`try_with`](Self::try_with).
+    pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+        match self.try_with(f) {
+            Ok(result) => result,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Calls `f` with this goroutine's value, which is made at the first use.
+    ///
+    /// # Errors
+    /// [`AccessError`] if the goroutine is ending and its locals are gone.
+    pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, AccessError> {
+        let key = std::ptr::from_ref(self).addr();
+        let found = match with_locals(|locals| locals.find(key))? {
+            Some(found) => found,
+            None => {
+                if with_locals(|locals| locals.gone.get())? {
+                    return Err(AccessError);
+                }
+                let fresh = (self.init)();
+                // The initialiser may have stored a value by using this very variable: that one stays.
+                match with_locals(|locals| locals.find(key))? {
+                    Some(found) => found,
+                    None => with_locals(|locals| locals.insert(key, Box::new(fresh)))?,
+                }
+            }
+        };
+        // SAFETY: the value is boxed and is dropped only by `clear`, at the end of this goroutine or
+        // thread, which cannot come before `f` returns: both are the same thread of control. (`clear`
+        // takes a value off the list before its destructor runs, so the destructor finds it no more.)
+        let value: &dyn Any = unsafe { &*found };
+        Ok(f(value.downcast_ref().expect("a key has one type")))
+    }
+}
+
+impl<T> fmt::Debug for LocalKey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalKey").finish_non_exhaustive()
+    }
+}
+
+/// Declares goroutine-local variables, as [`std::thread_local!`] declares thread-local ones.
+///
+/// A `thread_local!` is shared by all goroutines of a worker; a `goroutine_local!` belongs to one
+/// goroutine alone, and its value is dropped when that goroutine ends. On plain OS threads it behaves as a
+/// thread-local. Cost: a search through the goroutine's few locals.
+///
+/// ```
+/// use std::cell::Cell;
+/// lisle::goroutine_local! {
+///     /// The request that this goroutine serves.
+///     static REQUEST: Cell<u64> = Cell::new(0);
+/// }
+/// REQUEST.with(|request| request.set(7));
+/// let other = lisle::go(|| REQUEST.with(|request| request.get())).join().unwrap();
+/// assert_eq!((other, REQUEST.with(|request| request.get())), (0, 7));
+/// ```
+#[macro_export]
+macro_rules! goroutine_local {
+    ($($(#[$attribute:meta])* $visibility:vis static $name:ident : $type:ty = $init:expr);+ $(;)?) => {
+        $(
+            $(#[$attribute])*
+            $visibility static $name: $crate::LocalKey<$type> = {
+                fn init() -> $type { $init }
+                $crate::LocalKey::new(init)
+            };
+        )+
+    };
+}

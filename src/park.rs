@@ -1,0 +1,314 @@
+//! Park and unpark: the one way to wait, and the one way to end a wait.
+//!
+//! Everything in lisle that blocks — joins, locks, wait groups, sleep, `blocking` — ends up in [`park`].
+//! The interface is `std::thread`'s: each goroutine has one token; `unpark` leaves it, `park` waits for it
+//! and takes it. Callers loop on a condition of their own, since a stray token may end any wait.
+//!
+//! # Who waits
+//! - *A goroutine* gives its worker to a neighbour: a switch of stacks, 3 ns, no atomic operation.
+//! - *A goroutine that must not switch* keeps its thread ([`KeepThread`] says why): the thread sleeps, and
+//!   its started neighbours wait with it, while a replacement worker takes the fresh work.
+//! - *A plain OS thread* blocks. It is represented by a `G` of its own, made at its first wait. std's
+//!   `thread::park` token is never used: it belongs to the user. A thread whose thread-locals are gone
+//!   already gets a stand-in that is leaked: a wait in a late destructor still works.
+//!
+//! # Why a wake-up cannot get lost
+//! From the home thread: `token` and `state` are plain cells of that thread, and parking is not
+//! interrupted, so `unpark` sees either a parked goroutine and makes it ready, or a running one and leaves
+//! the token. From elsewhere: `unpark` sets PENDING in `G::wake` and hands the goroutine to its home's
+//! inbox, whether it is parked or not; the home worker drains the inbox and *then* does the local unpark.
+//! A second waker that finds PENDING set may go away, because the drainer clears PENDING with a
+//! read-modify-write before it delivers: it synchronises with every waker whose bit it clears.
+//!
+//! Rejected: a parked/notified state machine in one atomic word, as std and tokio have. It costs two locked
+//! instructions for each park, and what it serialises cannot happen to a goroutine that never migrates.
+
+use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable};
+use crate::sched::keep_thread;
+use crate::sched::worker::Worker;
+use crossbeam_utils::sync::Parker;
+use std::cell::Cell;
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// What a goroutine waits for, as reports show it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum WaitReason {
+    /// It does not wait.
+    None,
+    /// In [`park`](crate::park()).
+    Park,
+    /// In `JoinHandle::join`.
+    Join,
+    /// At the end of a [`scope`](crate::scope()).
+    Scope,
+    /// In [`time::sleep`](crate::time::sleep).
+    Sleep,
+    /// In [`blocking`](crate::blocking()).
+    Blocking,
+    /// For a [`Mutex`](crate::sync::Mutex).
+    Mutex,
+    /// For a shared lock of an [`RwLock`](crate::sync::RwLock).
+    RwLockRead,
+    /// For the exclusive lock of an [`RwLock`](crate::sync::RwLock).
+    RwLockWrite,
+    /// On a [`Condvar`](crate::sync::Condvar).
+    Condvar,
+    /// For a [`Once`](crate::sync::Once), [`OnceLock`](crate::sync::OnceLock) or
+    /// [`LazyLock`](crate::sync::LazyLock) that another is running.
+    Once,
+    /// At a [`Barrier`](crate::sync::Barrier).
+    Barrier,
+    /// In [`WaitGroup::wait`](crate::sync::WaitGroup::wait).
+    WaitGroup,
+    /// For a [`Semaphore`](crate::sync::Semaphore).
+    Semaphore,
+}
+
+const REASONS: [WaitReason; 14] = [
+    WaitReason::None,
+    WaitReason::Park,
+    WaitReason::Join,
+    WaitReason::Scope,
+    WaitReason::Sleep,
+    WaitReason::Blocking,
+    WaitReason::Mutex,
+    WaitReason::RwLockRead,
+    WaitReason::RwLockWrite,
+    WaitReason::Condvar,
+    WaitReason::Once,
+    WaitReason::Barrier,
+    WaitReason::WaitGroup,
+    WaitReason::Semaphore,
+];
+
+impl WaitReason {
+    pub(crate) fn from_u8(byte: u8) -> Self {
+        REASONS[usize::from(byte)]
+    }
+}
+
+impl std::fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "running",
+            Self::Park => "park",
+            Self::Join => "join",
+            Self::Scope => "scope",
+            Self::Sleep => "sleep",
+            Self::Blocking => "blocking call",
+            Self::Mutex => "Mutex::lock",
+            Self::RwLockRead => "RwLock::read",
+            Self::RwLockWrite => "RwLock::write",
+            Self::Condvar => "Condvar::wait",
+            Self::Once => "Once",
+            Self::Barrier => "Barrier::wait",
+            Self::WaitGroup => "WaitGroup::wait",
+            Self::Semaphore => "Semaphore::acquire",
+        })
+    }
+}
+
+/// The caller: the running goroutine, or the stand-in of the OS thread.
+pub(crate) fn current() -> GRef {
+    Worker::with_current(|worker| worker.and_then(Worker::running).map(G::reference)).unwrap_or_else(|| thread_self().g.clone())
+}
+
+/// Waits for the token. May end without one; callers check their condition again.
+#[inline]
+pub(crate) fn park(reason: WaitReason) {
+    Worker::with_current(|worker| match running(worker) {
+        Some((worker, g)) => park_goroutine(worker, g, reason),
+        None => thread_self().parker.park(),
+    });
+}
+
+/// Waits for the token until `deadline` at the latest; `None` is for ever.
+pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
+    let Some(deadline) = deadline else { return park(reason) };
+    Worker::with_current(|worker| match running(worker) {
+        Some((worker, g)) => {
+            let timer = worker.timers.borrow_mut().insert(deadline, g);
+            park_goroutine(worker, g, reason);
+            worker.timers.borrow_mut().remove(timer);
+        }
+        None => thread_self().parker.park_deadline(deadline),
+    });
+}
+
+/// Leaves the token, which ends the wait of `g` now or its next one at once. From any thread.
+#[inline]
+pub(crate) fn unpark(g: &GRef) {
+    let local = Worker::with_current(|worker| match worker {
+        Some(worker) if g.is_home(worker) => {
+            worker.unpark_local(g);
+            true
+        }
+        _ => false,
+    });
+    if !local {
+        unpark_remote(g);
+    }
+}
+
+#[cold]
+fn unpark_remote(g: &GRef) {
+    if let Some(thread) = g.extra.as_ref().and_then(|extra| extra.thread.as_ref()) {
+        thread.unpark();
+        return;
+    }
+    let before = g.wake.fetch_or(PENDING, Ordering::AcqRel);
+    if before & STARTED == 0 || before & (PENDING | DONE) != 0 {
+        return;
+    }
+    if let Some(home) = g.home() {
+        home.deliver(g.clone());
+    }
+}
+
+#[inline]
+fn running(worker: Option<&Worker>) -> Option<(&Worker, &G)> {
+    let worker = worker?;
+    Some((worker, worker.running()?))
+}
+
+fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
+    let pinned = g.pinned(worker);
+    if pinned.token.replace(false) {
+        return;
+    }
+    g.set_wait_reason(reason);
+    match keep_thread::reason_to(worker, g, pinned) {
+        None => {
+            pinned.state.set(RunState::Parked);
+            switch_out(pinned);
+        }
+        Some(why) => keep_thread::park_in_place(worker, g, pinned, why),
+    }
+    g.set_wait_reason(WaitReason::None);
+}
+
+#[inline]
+fn switch_out(pinned: &Pinned) {
+    // SAFETY: the yielder lives on this goroutine's stack from its entry to its end, and we run on that
+    // stack now (`keep_thread::reason_to` has compared the stack pointer with its bounds).
+    unsafe { (*pinned.yielder.get()).suspend(()) };
+}
+
+/// Lets others run, if the goroutine may switch at all. On an OS thread: the kernel's yield.
+pub(crate) fn yield_now() {
+    Worker::with_current(|worker| match running(worker) {
+        Some((worker, g)) => yield_goroutine(worker, g),
+        None => std::thread::yield_now(),
+    });
+}
+
+pub(crate) fn yield_goroutine(worker: &Worker, g: &G) {
+    let pinned = g.pinned(worker);
+    if keep_thread::reason_to(worker, g, pinned).is_some() {
+        return;
+    }
+    pinned.state.set(RunState::Ready);
+    worker.push_yielded(g);
+    switch_out(pinned);
+}
+
+/// Lisle operations that a goroutine may do before it lets its neighbours run.
+pub(crate) const BUDGET: u32 = 256;
+
+thread_local! {
+    static BUDGET_LEFT: Cell<u32> = const { Cell::new(BUDGET) };
+}
+
+/// A fresh slice begins.
+#[inline]
+pub(crate) fn refill_budget() {
+    BUDGET_LEFT.set(BUDGET);
+}
+
+/// Every operation that can wait calls this first, so that a loop of operations that never have to wait
+/// does not starve the neighbours (tokio's cooperative budget is the model). Never called from `try_*`
+/// operations, drops, unlocks or wake-ups: those must not switch.
+#[inline]
+pub(crate) fn spend_budget() {
+    let left = BUDGET_LEFT.get();
+    BUDGET_LEFT.set(left.wrapping_sub(1));
+    if left == 0 {
+        budget_is_spent();
+    }
+}
+
+#[cold]
+fn budget_is_spent() {
+    refill_budget();
+    Worker::with_current(|worker| {
+        if let Some((worker, g)) = running(worker)
+            && worker.someone_waits()
+        {
+            yield_goroutine(worker, g);
+        }
+    });
+}
+
+/// An OS thread's stand-in.
+struct ThreadSelf {
+    g: GRef,
+    parker: Parker,
+}
+
+struct FreeThreadSelf;
+
+thread_local! {
+    static THREAD_SELF: Cell<*const ThreadSelf> = const { Cell::new(std::ptr::null()) };
+    static FREE_THREAD_SELF: FreeThreadSelf = const { FreeThreadSelf };
+}
+
+impl Drop for FreeThreadSelf {
+    fn drop(&mut self) {
+        let this = THREAD_SELF.replace(std::ptr::null()).cast_mut();
+        if !this.is_null() {
+            // SAFETY: it came from `Box::leak` below, on this thread, and nothing on this thread is using
+            // it: no lisle wait runs a destructor of this thread.
+            drop(unsafe { Box::from_raw(this) });
+        }
+    }
+}
+
+fn thread_self() -> &'static ThreadSelf {
+    let existing = THREAD_SELF.get();
+    if !existing.is_null() {
+        // SAFETY: set below; freed only by `FreeThreadSelf::drop`, which nulls it first. The 'static is
+        // a lie that no caller keeps: all use it up within one call.
+        return unsafe { &*existing };
+    }
+    let this: &'static ThreadSelf = Box::leak(Box::new(new_thread_self()));
+    THREAD_SELF.set(this);
+    // If this fails, the thread's destructors have run already, and the stand-in is leaked.
+    let _ = FREE_THREAD_SELF.try_with(|_| ());
+    this
+}
+
+fn new_thread_self() -> ThreadSelf {
+    static VTABLE: TaskVTable = TaskVTable { run: |_| (), cancel: |_| (), deallocate: deallocate_thread };
+    let parker = Parker::new();
+    let name = std::thread::current().name().map(Into::into);
+    let extra = Extra { name, thread: Some(parker.unparker().clone()), ..Extra::default() };
+    let id = crate::sched::next_id_outside();
+    let g = Box::new(G::new(&VTABLE, id, 0, Location::caller(), Some(Box::new(extra))));
+    let pointer = NonNull::from(Box::leak(g));
+    // SAFETY: a new object counts two references; the second is given back at once.
+    let (g, spare) = unsafe { (GRef::from_raw(pointer), GRef::from_raw(pointer)) };
+    drop(spare);
+    ThreadSelf { g, parker }
+}
+
+/// # Safety
+/// The last reference to a stand-in is gone.
+unsafe fn deallocate_thread(g: NonNull<G>) {
+    // SAFETY: allocated as `Box<G>` above.
+    drop(unsafe { Box::from_raw(g.as_ptr()) });
+}

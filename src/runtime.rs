@@ -1,0 +1,523 @@
+//! Starting and stopping: [`Config`], the global runtime, private ones ([`Runtime`]), and [`run`].
+
+use crate::sched::g::G;
+use crate::sched::watchdog::StuckReport;
+use crate::sched::worker::Worker;
+use crate::sched::{Scheduler, watchdog};
+use crate::spawn::{Builder, JoinHandle};
+use crate::stack::DEFAULT_STACK_SIZE;
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What happens when a goroutine panics and nobody joins it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum PanicPolicy {
+    /// The goroutine ends, a line on stderr names it, the program goes on: what std threads do.
+    #[default]
+    Report,
+    /// The process aborts after that line: what Go does.
+    Abort,
+}
+
+pub(crate) type StuckHook = Arc<dyn Fn(&StuckReport) + Send + Sync>;
+
+/// How a runtime is to be. Unset fields come from the environment, then from the defaults.
+///
+/// | field | environment | default |
+/// | --- | --- | --- |
+/// | [`workers`](Self::workers) | `LISLE_WORKERS` | the CPU quota of the cgroup, rounded up, at least 2; at most the cores |
+/// | [`stack_size`](Self::stack_size) | `LISLE_STACK_SIZE` (bytes, or with `K`, `M`) | [`DEFAULT_STACK_SIZE`] |
+/// | [`unjoined_panic`](Self::unjoined_panic) | `LISLE_PANIC=report` or `abort` | report |
+/// | [`mprotect_guards`](Self::mprotect_guards) | `LISLE_GUARD=mprotect` or `auto` | auto |
+/// | [`lint_thread_locals`](Self::lint_thread_locals) | `LISLE_DEBUG=threadlocals` | off |
+///
+/// ```
+/// let runtime = lisle::Config::new().workers(1).start().unwrap();
+/// assert_eq!(runtime.run(|| 6 * 7), 42);
+/// ```
+#[derive(Clone)]
+pub struct Config {
+    pub(crate) workers: usize,
+    pub(crate) stack_size: usize,
+    pub(crate) worker_stack_size: usize,
+    pub(crate) thread_name: String,
+    pub(crate) unjoined_panic: PanicPolicy,
+    pub(crate) lint_thread_locals: bool,
+    pub(crate) stuck_after: Duration,
+    pub(crate) on_stuck: Option<StuckHook>,
+    mprotect_guards: bool,
+    error: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("stack_size", &self.stack_size)
+            .field("unjoined_panic", &self.unjoined_panic)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// The defaults, with what the environment says. A variable that makes no sense is told by
+    /// [`start`](Self::start).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::from_environment(|name| std::env::var(name).ok())
+    }
+
+    fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let mut this = Self {
+            workers: 0,
+            stack_size: DEFAULT_STACK_SIZE,
+            worker_stack_size: 2 * 1024 * 1024,
+            thread_name: "lisle".into(),
+            unjoined_panic: PanicPolicy::Report,
+            lint_thread_locals: false,
+            stuck_after: Duration::from_millis(100),
+            on_stuck: None,
+            mprotect_guards: false,
+            error: None,
+        };
+        let wrong = |name: &str, value: &str, wanted: &str| {
+            Some(format!("the environment variable {name} is {value:?}; it must be {wanted}"))
+        };
+        if let Some(value) = variable("LISLE_WORKERS") {
+            match value.parse() {
+                Ok(count) if (1..=4096).contains(&count) => this.workers = count,
+                _ => this.error = wrong("LISLE_WORKERS", &value, "a number from 1 to 4096"),
+            }
+        }
+        if let Some(value) = variable("LISLE_STACK_SIZE") {
+            match parse_size(&value) {
+                Some(size) => this.stack_size = size,
+                None => this.error = wrong("LISLE_STACK_SIZE", &value, "bytes, or a number with K or M behind it"),
+            }
+        }
+        if let Some(value) = variable("LISLE_PANIC") {
+            match value.as_str() {
+                "report" => this.unjoined_panic = PanicPolicy::Report,
+                "abort" => this.unjoined_panic = PanicPolicy::Abort,
+                _ => this.error = wrong("LISLE_PANIC", &value, "report or abort"),
+            }
+        }
+        if let Some(value) = variable("LISLE_GUARD") {
+            match value.as_str() {
+                "auto" => {}
+                "mprotect" => this.mprotect_guards = true,
+                _ => this.error = wrong("LISLE_GUARD", &value, "auto or mprotect"),
+            }
+        }
+        if let Some(value) = variable("LISLE_DEBUG") {
+            match value.as_str() {
+                "" => {}
+                "threadlocals" => this.lint_thread_locals = true,
+                _ => this.error = wrong("LISLE_DEBUG", &value, "threadlocals, or empty"),
+            }
+        }
+        this
+    }
+
+    /// The number of worker threads, 1 to 4096.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        if (1..=4096).contains(&workers) {
+            self.workers = workers;
+        } else {
+            self.error = Some(format!("Config::workers is {workers}; it must be from 1 to 4096"));
+        }
+        self
+    }
+
+    /// The usable stack of goroutines that do not ask for another, in bytes.
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// The stack of the worker threads themselves, in bytes: the scheduler and signal handlers run there,
+    /// never a goroutine. Default: 2 MiB.
+    #[must_use]
+    pub fn worker_stack_size(mut self, bytes: usize) -> Self {
+        self.worker_stack_size = bytes;
+        self
+    }
+
+    /// What the threads' names begin with. Default: `lisle`.
+    #[must_use]
+    pub fn thread_name(mut self, prefix: impl Into<String>) -> Self {
+        self.thread_name = prefix.into();
+        self
+    }
+
+    /// What a panic that nobody joins does.
+    #[must_use]
+    pub fn unjoined_panic(mut self, policy: PanicPolicy) -> Self {
+        self.unjoined_panic = policy;
+        self
+    }
+
+    /// Makes stack guards by `mprotect` although the kernel could do better. For the whole process.
+    #[must_use]
+    pub fn mprotect_guards(mut self, yes: bool) -> Self {
+        self.mprotect_guards = yes;
+        self
+    }
+
+    /// Tells on stderr which thread-locals goroutines leave changed when they park: those are shared with
+    /// their neighbours. For debugging; slow.
+    #[must_use]
+    pub fn lint_thread_locals(mut self, yes: bool) -> Self {
+        self.lint_thread_locals = yes;
+        self
+    }
+
+    /// For how long a goroutine may hold up others on its worker before that counts as stuck. The
+    /// watchdog looks every 10 ms. Default: 100 ms.
+    #[must_use]
+    pub fn stuck_after(mut self, lasting: Duration) -> Self {
+        self.stuck_after = lasting;
+        self
+    }
+
+    /// Calls `hook`, on the watchdog's thread, once for each time that a goroutine holds up others for
+    /// longer than [`stuck_after`](Self::stuck_after). Without a hook, only those that *block* their
+    /// thread for a second are told, on stderr.
+    #[must_use]
+    pub fn on_stuck(mut self, hook: impl Fn(&StuckReport) + Send + Sync + 'static) -> Self {
+        self.on_stuck = Some(Arc::new(hook));
+        self
+    }
+
+    /// Starts a private runtime, for tests and for programs that want several.
+    ///
+    /// # Errors
+    /// A field or an environment variable makes no sense (`InvalidInput`); the system refuses threads,
+    /// descriptors or address space.
+    pub fn start(self) -> io::Result<Runtime> {
+        Ok(Runtime { scheduler: self.start_scheduler()? })
+    }
+
+    /// Starts the global runtime, on which [`go`](crate::go()) starts goroutines, with this configuration.
+    /// It must come before anything else that needs the global runtime.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); or it runs already (`AlreadyExists`).
+    pub fn start_global(self) -> io::Result<()> {
+        let mut outcome = Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "the global lisle runtime runs already; Config::start_global must come before the first go",
+        ));
+        let mut config = Some(self);
+        // The cell decides who is first; only that one starts anything.
+        GLOBAL.get_or_init(|| {
+            let started = config.take().expect("called once").start_scheduler();
+            outcome = started.as_ref().map(|_| ()).map_err(clone_error);
+            started
+        });
+        outcome
+    }
+
+    fn start_scheduler(mut self) -> io::Result<Arc<Scheduler>> {
+        if let Some(error) = self.error {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        if self.workers == 0 {
+            self.workers = crate::cpu::default_workers();
+        }
+        if self.mprotect_guards {
+            crate::stack::guard::force_mprotect();
+        }
+        Scheduler::start(self)
+    }
+}
+
+fn parse_size(text: &str) -> Option<usize> {
+    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => match text.strip_suffix(['M', 'm']) {
+            Some(digits) => (digits, 1 << 20),
+            None => (text, 1),
+        },
+    };
+    digits.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+fn clone_error(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
+static GLOBAL: OnceLock<io::Result<Arc<Scheduler>>> = OnceLock::new();
+
+/// The scheduler of the calling goroutine, or the global one, which starts if need be.
+pub(crate) fn scheduler() -> io::Result<Arc<Scheduler>> {
+    match Worker::with_current(|worker| worker.map(|worker| Arc::clone(&worker.scheduler))) {
+        Some(scheduler) => Ok(scheduler),
+        None => global(),
+    }
+}
+
+fn global() -> io::Result<Arc<Scheduler>> {
+    let global = GLOBAL.get_or_init(|| Config::new().start_scheduler());
+    global.as_ref().map(Arc::clone).map_err(|error| {
+        io::Error::new(error.kind(), format!("lisle's runtime could not start: {error}"))
+    })
+}
+
+/// A runtime of its own: workers, watchdog, goroutines. Most programs do without: [`go`](crate::go())
+/// starts the global one. Goroutines started on a private runtime start their children there, too.
+///
+/// Dropping it is [`shutdown`](Self::shutdown) with a patience of one second.
+pub struct Runtime {
+    scheduler: Arc<Scheduler>,
+}
+
+impl Runtime {
+    /// Starts a goroutine on this runtime, as [`go`](crate::go()) does on the caller's.
+    ///
+    /// # Panics
+    /// If it cannot start; see [`Builder::go_on`].
+    #[track_caller]
+    pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match Builder::new().go_on(self, f) {
+            Ok(handle) => handle,
+            Err(error) => panic!("cannot start a goroutine: {error}"),
+        }
+    }
+
+    /// Runs `f` as a goroutine of this runtime and waits for it; see [`run`].
+    #[track_caller]
+    pub fn run<F, T>(&self, f: F) -> T
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        run_on(&self.scheduler, f)
+    }
+
+    /// What the runtime is doing.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.scheduler)
+    }
+
+    /// Waits up to `patience` for all goroutines to end, then stops taking work: goroutines that have not
+    /// started are dropped (joining them gives [`Cancelled`](crate::Cancelled)). Those that have started
+    /// and still wait are *leaked*, with their worker threads: others may borrow from their stacks, so
+    /// these are never freed or unwound from outside. Should such a goroutine be woken later, it goes on,
+    /// and its worker ends after it. Returns how many were leaked.
+    ///
+    /// # Panics
+    /// If called by a goroutine of this very runtime: it would wait for itself.
+    pub fn shutdown(self, patience: Duration) -> usize {
+        shut_down(&self.scheduler, patience)
+    }
+
+    pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
+        &self.scheduler
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if !self.scheduler.is_stopped() {
+            shut_down(&self.scheduler, Duration::from_secs(1));
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("metrics", &self.metrics()).finish()
+    }
+}
+
+fn shut_down(scheduler: &Scheduler, patience: Duration) -> usize {
+    let own = Worker::with_current(|worker| worker.is_some_and(|w| std::ptr::eq(&*w.scheduler, scheduler)));
+    assert!(!own, "a goroutine tried to shut down the runtime that it runs on: it would wait for its own end");
+    let deadline = crate::clock::deadline(patience);
+    // The blocking wait of an OS thread: if a goroutine of another runtime shuts this one down, it should
+    // do so within `blocking`.
+    scheduler.wait_for_ends(deadline, |scheduler| scheduler.live() == 0);
+    scheduler.stop();
+    let leaked = scheduler.live();
+    if leaked == 0 {
+        scheduler.wait_for_ends(None, |scheduler| scheduler.threads() == 0);
+    }
+    // What a worker queued while it was being stopped.
+    scheduler.cancel_unstarted();
+    usize::try_from(scheduler.live()).unwrap_or(usize::MAX)
+}
+
+/// Runs `f` as the main goroutine and returns what it returns. `f` may borrow from the caller. The global
+/// runtime starts if it does not run yet. As with Go's `main`, other goroutines are not waited for.
+///
+/// Inside a goroutine it simply calls `f`.
+///
+/// # Panics
+/// If `f` panics, with its payload; or if the runtime cannot start.
+///
+/// ```
+/// let words = vec!["wind", "twist"];
+/// let total = lisle::run(|| words.iter().map(|word| word.len()).sum::<usize>());
+/// assert_eq!(total, 9);
+/// ```
+#[track_caller]
+pub fn run<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    if Worker::with_current(|worker| worker.and_then(Worker::running).is_some()) {
+        return f();
+    }
+    match global() {
+        Ok(scheduler) => run_on(&scheduler, f),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[track_caller]
+fn run_on<F, T>(scheduler: &Arc<Scheduler>, f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    let builder = Builder::new().name("main");
+    // A scope with one child: its wait is what makes the borrow sound.
+    crate::scope::scope(|scope| match builder.go_scoped_on(scheduler, scope, f) {
+        Ok(handle) => match handle.join() {
+            Ok(value) => value,
+            Err(payload) => std::panic::resume_unwind(payload),
+        },
+        Err(error) => panic!("cannot start the main goroutine: {error}"),
+    })
+}
+
+/// The number of goroutines that exist on the calling goroutine's runtime, or on the global one if called
+/// from elsewhere: running, waiting, or not started yet. (Go's `runtime.NumGoroutine`.) It adds up the
+/// workers' counts; while goroutines come and go it is approximate.
+#[must_use]
+pub fn num_goroutines() -> usize {
+    let live = match Worker::with_current(|worker| worker.map(|worker| worker.scheduler.live())) {
+        Some(live) => live,
+        None => GLOBAL.get().and_then(|global| global.as_ref().ok()).map_or(0, |scheduler| scheduler.live()),
+    };
+    usize::try_from(live).unwrap_or(usize::MAX)
+}
+
+/// What a runtime is doing; a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Goroutines that exist.
+    pub goroutines: u64,
+    /// Workers that run, replacements included.
+    pub workers: usize,
+    /// Times that a worker took fresh goroutines from another.
+    pub steals: u64,
+    /// Slices that were reported as stuck.
+    pub stuck: u64,
+    /// Parks that kept their thread because a thread-local pointed into a goroutine's stack.
+    pub thread_local_hits: u64,
+    /// Goroutines that wait for a stack.
+    pub waiting_for_stack: usize,
+    /// Unused stacks of the process that have their pages.
+    pub warm_stacks: usize,
+    /// Unused stacks of the process that have given their pages back.
+    pub cold_stacks: usize,
+}
+
+impl Metrics {
+    fn of(scheduler: &Scheduler) -> Self {
+        use std::sync::atomic::Ordering::Relaxed;
+        let (warm_stacks, cold_stacks) = crate::stack::cache::pooled();
+        Self {
+            goroutines: scheduler.live(),
+            workers: scheduler.workers().iter().count(),
+            steals: scheduler.workers().iter().map(|worker| worker.counters.steals.load(Relaxed)).sum(),
+            stuck: scheduler.watchdog.stuck.load(Relaxed),
+            thread_local_hits: scheduler.watchdog.hits.load(Relaxed),
+            waiting_for_stack: scheduler.starved(),
+            warm_stacks,
+            cold_stacks,
+        }
+    }
+}
+
+/// What the caller's runtime is doing: that of the calling goroutine, or the global one, which starts if
+/// need be.
+///
+/// # Panics
+/// If the runtime cannot start.
+#[must_use]
+pub fn metrics() -> Metrics {
+    match scheduler() {
+        Ok(scheduler) => Metrics::of(&scheduler),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// `g` panicked, and its result was dropped without a look.
+pub(crate) fn unjoined_panic(g: &G, payload: Box<dyn Any + Send>) {
+    let policy = Worker::with_current(|worker| worker.map(|worker| worker.scheduler.config.unjoined_panic))
+        .or_else(|| Some(GLOBAL.get()?.as_ref().ok()?.config.unjoined_panic))
+        .unwrap_or_default();
+    let info = watchdog::GoroutineInfo::of(g);
+    eprintln!("lisle: {info} panicked, and nobody joined it");
+    if policy == PanicPolicy::Abort {
+        std::process::abort();
+    }
+    // A payload whose own destructor panics must not take the caller along.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(payload)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &'static str, value: &'static str) -> Config {
+        Config::from_environment(move |asked| (asked == name).then(|| value.into()))
+    }
+
+    #[test]
+    fn environment_sets_what_is_not_set_in_code() {
+        assert_eq!(with("LISLE_WORKERS", "3").workers, 3);
+        assert_eq!(with("LISLE_WORKERS", "3").workers(5).workers, 5);
+        assert_eq!(with("LISLE_STACK_SIZE", "512K").stack_size, 512 * 1024);
+        assert_eq!(with("LISLE_STACK_SIZE", "2M").stack_size, 2 * 1024 * 1024);
+        assert_eq!(with("LISLE_PANIC", "abort").unjoined_panic, PanicPolicy::Abort);
+        assert!(with("LISLE_DEBUG", "threadlocals").lint_thread_locals);
+    }
+
+    #[test]
+    fn nonsense_in_the_environment_is_named() {
+        for (name, value) in [
+            ("LISLE_WORKERS", "0"),
+            ("LISLE_WORKERS", "many"),
+            ("LISLE_STACK_SIZE", "big"),
+            ("LISLE_PANIC", "shrug"),
+            ("LISLE_GUARD", "dog"),
+            ("LISLE_DEBUG", "everything"),
+        ] {
+            let error = with(name, value).start().expect_err("it makes no sense").to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! `G`: the goroutine object, and the one allocation that a goroutine costs.
+//!
+//! # Who may touch which field, and when
+//! | field | written by | read by |
+//! | --- | --- | --- |
+//! | `id`, `created_at`, `creator`, `extra`, `vtable` | the creator, before publication | anyone |
+//! | `references` | anyone who holds a `GRef` | the same |
+//! | `wake` | wakers (PENDING), the home worker (the rest) | anyone |
+//! | `link` | whoever set PENDING, then the drainer of the inbox | the same |
+//! | `home` | the home worker, once, before STARTED | anyone after STARTED; the home worker compares it at any time |
+//! | `pinned` | the home worker's thread only (`G::pinned` checks that) | the same |
+//! | `Task::body`, `joiner` | see `task.rs` |
+//!
+//! # Ownership
+//! The memory is counted by `references`. It holds a `Task<F, T>`: this header, then the closure, later the
+//! result. A waker's `GRef` keeps the *memory* alive, never a value of the user's: the closure leaves at
+//! the start, and the result is dropped by the goroutine itself or by its `JoinHandle`. So the last
+//! reference may go away on any thread and runs no user code. A started goroutine owns one reference to
+//! itself from start to end (the *run reference*); the scheduler's queues of started goroutines hold plain
+//! pointers under its protection.
+//!
+//! # The wake word
+//! | bits | meaning | who moves on |
+//! | --- | --- | --- |
+//! | 0 | fresh | start → STARTED; waker → PENDING |
+//! | PENDING | fresh, a token waits | start → STARTED, token taken over |
+//! | STARTED | started; no message under way | waker → +PENDING and pushes into the inbox |
+//! | STARTED+PENDING | in an inbox, or about to be | drainer → STARTED |
+//! | DONE | ended | nobody; wakers do nothing |
+//!
+//! A wake-up from the home thread touches none of this: it changes `pinned.state`, which no other thread
+//! may see. That is what pinning buys: park and unpark without an atomic operation.
+
+use super::inbox::Linked;
+use super::worker::{Worker, WorkerShared};
+use crate::local::Locals;
+use crate::park::WaitReason;
+use crate::stack::Stack;
+use std::cell::{Cell, UnsafeCell};
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
+
+pub(crate) const STARTED: u8 = 1;
+pub(crate) const PENDING: u8 = 2;
+pub(crate) const DONE: u8 = 4;
+
+pub(crate) type Coroutine = corosensei::Coroutine<(), (), (), Stack>;
+pub(crate) type Yielder = corosensei::Yielder<(), ()>;
+
+/// What `G` needs of the typed `Task` around it.
+pub(crate) struct TaskVTable {
+    /// Runs the closure to its end on the goroutine's own stack. Never unwinds.
+    pub(crate) run: unsafe fn(&G),
+    /// Drops the closure of a goroutine that will never start, and tells its joiner.
+    pub(crate) cancel: unsafe fn(&G),
+    /// Frees the memory and nothing else.
+    pub(crate) deallocate: unsafe fn(NonNull<G>),
+}
+
+/// What only some goroutines have, so that the others stay small.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) own_thread: bool,
+    /// Set for the stand-in of a plain OS thread: how to wake that thread.
+    pub(crate) thread: Option<crossbeam_utils::sync::Unparker>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RunState {
+    Fresh,
+    Running,
+    /// In its worker's ready queue.
+    Ready,
+    Parked,
+    /// Waits without giving up its thread; see `park::keep_thread`.
+    ParkedInPlace,
+    Ended,
+}
+
+/// The part that only the home worker's thread touches: plain cells, no atomics.
+pub(crate) struct Pinned {
+    pub(crate) state: Cell<RunState>,
+    pub(crate) token: Cell<bool>,
+    /// How many `no_switch` calls are open.
+    pub(crate) no_switch: Cell<u32>,
+    pub(crate) yielder: Cell<*const Yielder>,
+    /// The usable stack: lowest address, highest address.
+    pub(crate) stack_bounds: Cell<(usize, usize)>,
+    /// Whether some thread-local kept a park of this goroutine in place.
+    pub(crate) had_hits: Cell<bool>,
+    pub(crate) locals: Locals,
+    coroutine: UnsafeCell<Option<ManuallyDrop<Coroutine>>>,
+}
+
+#[repr(C)]
+pub(crate) struct G {
+    references: AtomicUsize,
+    pub(crate) vtable: &'static TaskVTable,
+    pub(crate) wake: AtomicU8,
+    /// See `task.rs`.
+    pub(crate) join: AtomicU8,
+    wait_reason: AtomicU8,
+    link: AtomicPtr<G>,
+    home: AtomicPtr<WorkerShared>,
+    pub(crate) id: u64,
+    pub(crate) creator: u64,
+    pub(crate) created_at: &'static Location<'static>,
+    pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) joiner: UnsafeCell<Option<GRef>>,
+    pinned: UnsafeCell<Pinned>,
+}
+
+// SAFETY: every field is immutable after publication, atomic, or guarded by the rules in the table above;
+// `pinned` is reached through `G::pinned`, which checks that the caller is the home worker.
+unsafe impl Send for G {}
+// SAFETY: as above.
+unsafe impl Sync for G {}
+
+// SAFETY: `link` is a field, and only the holder of PENDING uses it.
+unsafe impl Linked for G {
+    fn link(&self) -> &AtomicPtr<G> {
+        &self.link
+    }
+}
+
+impl G {
+    pub(crate) fn new(
+        vtable: &'static TaskVTable,
+        id: u64,
+        creator: u64,
+        created_at: &'static Location<'static>,
+        extra: Option<Box<Extra>>,
+    ) -> Self {
+        Self {
+            // The run reference and the join handle's.
+            references: AtomicUsize::new(2),
+            vtable,
+            wake: AtomicU8::new(0),
+            join: AtomicU8::new(0),
+            wait_reason: AtomicU8::new(WaitReason::None as u8),
+            link: AtomicPtr::new(std::ptr::null_mut()),
+            home: AtomicPtr::new(std::ptr::null_mut()),
+            id,
+            creator,
+            created_at,
+            extra,
+            joiner: UnsafeCell::new(None),
+            pinned: UnsafeCell::new(Pinned {
+                state: Cell::new(RunState::Fresh),
+                token: Cell::new(false),
+                no_switch: Cell::new(0),
+                yielder: Cell::new(std::ptr::null()),
+                stack_bounds: Cell::new((0, 0)),
+                had_hits: Cell::new(false),
+                locals: Locals::new(),
+                coroutine: UnsafeCell::new(None),
+            }),
+        }
+    }
+
+    /// A counted reference to this object.
+    pub(crate) fn reference(&self) -> GRef {
+        // Whoever can name a `&G` holds, or runs under, a counted reference; this adds one more.
+        // As for Arc: nothing needs ordering here, and an overflow would need 2^63 leaked handles.
+        let before = self.references.fetch_add(1, Ordering::Relaxed);
+        if before > isize::MAX as usize {
+            std::process::abort();
+        }
+        GRef(NonNull::from(self))
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.extra.as_ref()?.name.as_deref()
+    }
+
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.own_thread)
+    }
+
+    pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
+        self.wait_reason.store(reason as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn wait_reason(&self) -> WaitReason {
+        WaitReason::from_u8(self.wait_reason.load(Ordering::Relaxed))
+    }
+
+    /// Whether `worker`, hence the calling thread, is where this goroutine runs.
+    #[inline]
+    pub(crate) fn is_home(&self, worker: &Worker) -> bool {
+        std::ptr::eq(self.home.load(Ordering::Relaxed), worker.shared)
+    }
+
+    /// The home worker. Only meaningful after STARTED was seen with acquire ordering.
+    pub(crate) fn home(&self) -> Option<&'static WorkerShared> {
+        // SAFETY: null, or a `&'static` stored by `adopt`.
+        unsafe { self.home.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The home worker's private part.
+    ///
+    /// # Panics
+    /// If `worker` is not the home: a bug in lisle, caught before it becomes a data race.
+    #[inline]
+    pub(crate) fn pinned(&self, worker: &Worker) -> &Pinned {
+        assert!(self.is_home(worker), "goroutine {} touched away from home", self.id);
+        // SAFETY: a `&Worker` exists on its own thread only (it is neither Send nor Sync), and `home` is
+        // set once. So all references to `pinned` live on one thread, and its content is made of cells.
+        unsafe { &*self.pinned.get() }
+    }
+
+    /// Makes `worker` the home, for good. Returns whether a token waited.
+    pub(crate) fn adopt(&self, worker: &Worker) -> bool {
+        debug_assert!(self.home.load(Ordering::Relaxed).is_null());
+        self.home.store(std::ptr::from_ref(worker.shared).cast_mut(), Ordering::Release);
+        let before = self.wake.swap(STARTED, Ordering::AcqRel);
+        before & PENDING != 0
+    }
+
+    /// Gives the goroutine the coroutine that it will run as.
+    pub(crate) fn install(&self, worker: &Worker, coroutine: Coroutine) {
+        let slot = self.pinned(worker).coroutine.get();
+        // SAFETY: home thread (checked by `pinned`), and the goroutine does not run yet, so no other
+        // reference into the slot exists.
+        unsafe { *slot = Some(ManuallyDrop::new(coroutine)) };
+    }
+
+    /// Switches to the goroutine's stack until it parks, yields or ends. Returns its stack if it ended.
+    #[inline]
+    pub(crate) fn resume(&self, worker: &Worker) -> Option<Stack> {
+        let slot = self.pinned(worker).coroutine.get();
+        // SAFETY: home thread. Only `install`, `resume` and nothing else touch the slot; neither is
+        // re-entered for the same goroutine, since a running goroutine is in no queue.
+        let coroutine = unsafe { (*slot).as_mut() }.expect("a started goroutine has a coroutine");
+        match coroutine.resume(()) {
+            corosensei::CoroutineResult::Yield(()) => None,
+            corosensei::CoroutineResult::Return(()) => {
+                // SAFETY: as above; the coroutine has returned, so `into_stack` unwinds nothing.
+                let coroutine = unsafe { (*slot).take() }.expect("it was there a moment ago");
+                Some(ManuallyDrop::into_inner(coroutine).into_stack())
+            }
+        }
+    }
+}
+
+/// A counted reference to a goroutine object.
+pub(crate) struct GRef(NonNull<G>);
+
+// SAFETY: the count is atomic, `G` is Send and Sync, and the last drop frees memory only.
+unsafe impl Send for GRef {}
+// SAFETY: as above.
+unsafe impl Sync for GRef {}
+
+impl GRef {
+    /// # Safety
+    /// The caller hands over one counted reference.
+    pub(crate) unsafe fn from_raw(g: NonNull<G>) -> Self {
+        Self(g)
+    }
+
+    /// Gives up the handle but not the count.
+    pub(crate) fn into_raw(self) -> NonNull<G> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(crate) fn as_ptr(&self) -> NonNull<G> {
+        self.0
+    }
+}
+
+impl std::ops::Deref for GRef {
+    type Target = G;
+
+    #[inline]
+    fn deref(&self) -> &G {
+        // SAFETY: the reference that we count keeps it alive.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for GRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.reference()
+    }
+}
+
+impl Drop for GRef {
+    #[inline]
+    fn drop(&mut self) {
+        if self.references.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            let deallocate = self.vtable.deallocate;
+            // SAFETY: the count is zero, so nobody else can reach it.
+            unsafe { deallocate(self.0) };
+        }
+    }
+}

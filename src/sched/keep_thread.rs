@@ -1,0 +1,95 @@
+//! Waits that must not switch: the goroutine keeps its thread until it is woken.
+//!
+//! While it waits, the thread still serves its inbox and its timers, so that whoever is to wake the
+//! goroutine can; but no neighbour runs. Fresh work goes elsewhere: everybody may steal it, and a
+//! replacement worker starts if no other is free. The watchdog tells when neighbours wait behind.
+
+use super::g::{G, Pinned, RunState};
+use super::scan::Hit;
+use super::worker::Worker;
+
+/// Why a goroutine keeps its thread while it waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeepThread {
+    /// Inside `no_switch`.
+    NoSwitch,
+    /// It is unwinding: the panic count and the poisoning of locks belong to the thread.
+    Panicking,
+    /// It runs on a stack that is not its own (`stacker::grow`, a nested generator).
+    ForeignStack,
+    /// The thread's own thread-locals are being destroyed.
+    ThreadExits,
+    /// A thread-local points into a goroutine's stack.
+    ThreadLocal(Hit),
+}
+
+impl KeepThread {
+    /// A byte for `WorkerShared`; never 0.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::NoSwitch => 1,
+            Self::Panicking => 2,
+            Self::ForeignStack => 3,
+            Self::ThreadExits => 4,
+            Self::ThreadLocal(_) => 5,
+        }
+    }
+
+    /// What a code means to people.
+    pub(crate) fn describe(code: u8) -> Option<&'static str> {
+        Some(match code {
+            1 => "it is inside no_switch",
+            2 => "it is unwinding from a panic",
+            3 => "it runs on a stack that is not its own",
+            4 => "its thread is exiting",
+            5 => "a thread-local points into a goroutine's stack",
+            _ => return None,
+        })
+    }
+}
+
+/// Whether the running goroutine must not switch now.
+#[inline]
+pub(crate) fn reason_to(worker: &Worker, g: &G, pinned: &Pinned) -> Option<KeepThread> {
+    let (low, high) = pinned.stack_bounds.get();
+    let on_stack = 0_u8;
+    let sp = std::ptr::from_ref(&on_stack).addr();
+    if !(low..high).contains(&sp) {
+        return Some(KeepThread::ForeignStack);
+    }
+    if pinned.no_switch.get() > 0 {
+        return Some(KeepThread::NoSwitch);
+    }
+    if std::thread::panicking() {
+        return Some(KeepThread::Panicking);
+    }
+    if worker.thread_exits.get() {
+        return Some(KeepThread::ThreadExits);
+    }
+    match worker.scanner.borrow_mut().scan() {
+        None => None,
+        Some(hit) => {
+            pinned.had_hits.set(true);
+            worker.scheduler.count_hit(worker, g, hit);
+            Some(KeepThread::ThreadLocal(hit))
+        }
+    }
+}
+
+/// Waits for the token without leaving the thread.
+#[cold]
+pub(crate) fn park_in_place(worker: &Worker, g: &G, pinned: &Pinned, why: KeepThread) {
+    pinned.state.set(RunState::ParkedInPlace);
+    worker.shared.begin_keep(why);
+    worker.scheduler.provide_runner();
+    while !pinned.token.replace(false) {
+        worker.poll_others();
+        if pinned.token.replace(false) {
+            break;
+        }
+        worker.sleep_in_place();
+    }
+    worker.shared.end_keep();
+    pinned.state.set(RunState::Running);
+    debug_assert!(g.is_home(worker));
+}

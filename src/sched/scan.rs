@@ -1,0 +1,272 @@
+//! The scan for frame-scoped thread-locals.
+//!
+//! Goroutines of one worker interleave at parks, so their calls do not nest. A crate that stores a pointer
+//! into the current frame in a thread-local, and restores the former one on the way out (`scoped-tls` and
+//! its kin), assumes that they do. All goroutine stacks lie in one size-aligned address range, so such a
+//! thread-local can be seen: before a switch, each word of the thread-local blocks (`PT_TLS` of the
+//! executable and of the loaded libraries but libc) is compared with the range. A *hit* keeps the
+//! goroutine on its thread until it is woken (see `keep_thread`).
+//!
+//! The comparison is a shift and a compare for each word, which the compiler vectorises; the range is
+//! aligned to its size, so `word >> shift == start >> shift` is the whole test. The end of the range is
+//! never the end of a stack (`slab` leaves a page free), so a one-past-the-end pointer is inside, too.
+//!
+//! # Stale hits
+//! A thread-local that is never reset still points into a stack whose goroutine has ended. A word is called
+//! stale only when a goroutine that had hits *ends* while the word still points into its own stack; then
+//! that stack is never used again (64 bytes of bookkeeping and 256 KiB of address space), so that no later
+//! frame can put the very same address there and be mistaken for the stale one.
+//!
+//! # What it does not see
+//! Frame order that is kept on the heap, pointers that are packed or tagged beyond recognition, libraries
+//! opened between two looks (`MODULES` is re-read about once a second, and at every park while a module's
+//! block is not yet allocated). The page "Contract" says so to the user.
+
+use crate::stack::slab;
+use std::collections::HashMap;
+use std::ffi::{CStr, c_int, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts changes in the set of loaded objects; the watchdog looks.
+static LOADED: AtomicU64 = AtomicU64::new(0);
+
+/// One thread's view of one module's thread-local block.
+#[derive(Clone, Debug)]
+struct Block {
+    /// Empty for the executable, as the dynamic linker has it.
+    module: String,
+    start: usize,
+    words: usize,
+}
+
+/// A word that points into a goroutine's stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hit {
+    block: usize,
+    word: usize,
+    pub(crate) value: usize,
+}
+
+/// One worker's scanner. It looks at the thread-locals of the thread that made it.
+pub(crate) struct Scanner {
+    blocks: Vec<Block>,
+    /// Some module has a thread-local block that this thread has not allocated yet.
+    unresolved: bool,
+    loaded: u64,
+    shift: u32,
+    prefix: usize,
+    stale: Vec<Hit>,
+}
+
+impl Scanner {
+    /// For the calling thread. The stack range must exist.
+    pub(crate) fn new(range: &slab::Range) -> Self {
+        let (start, _) = range.bounds();
+        let mut this = Self {
+            blocks: Vec::new(),
+            unresolved: true,
+            loaded: 0,
+            shift: range.shift(),
+            prefix: start >> range.shift(),
+            stale: Vec::new(),
+        };
+        this.refresh();
+        this
+    }
+
+    /// Looks for a word that points into a goroutine's stack and is not known to be stale.
+    #[inline]
+    pub(crate) fn scan(&mut self) -> Option<Hit> {
+        if self.unresolved || self.loaded != LOADED.load(Ordering::Relaxed) {
+            self.refresh();
+        }
+        let found = self.blocks.iter().any(|block| self.block_has_hit(block));
+        if found { self.find_hit() } else { None }
+    }
+
+    #[inline]
+    fn block_has_hit(&self, block: &Block) -> bool {
+        let mut hits = 0_u32;
+        for word in 0..block.words {
+            hits |= u32::from(read(block, word) >> self.shift == self.prefix);
+        }
+        hits != 0
+    }
+
+    #[cold]
+    fn find_hit(&mut self) -> Option<Hit> {
+        let mut live = None;
+        let mut still_stale = Vec::new();
+        for (index, block) in self.blocks.iter().enumerate() {
+            for word in 0..block.words {
+                let value = read(block, word);
+                if value >> self.shift != self.prefix {
+                    continue;
+                }
+                let hit = Hit { block: index, word, value };
+                if self.stale.contains(&hit) { still_stale.push(hit) } else { live = live.or(Some(hit)) }
+            }
+        }
+        self.stale = still_stale;
+        live
+    }
+
+    /// A goroutine that had hits has ended; its stack was `bounds`. Whether a word still points there:
+    /// then the word is stale from now on, and the stack must never be used again.
+    pub(crate) fn retire(&mut self, bounds: (usize, usize)) -> bool {
+        let mut found = false;
+        for (index, block) in self.blocks.iter().enumerate() {
+            for word in 0..block.words {
+                let value = read(block, word);
+                if (bounds.0..=bounds.1).contains(&value) {
+                    found = true;
+                    let hit = Hit { block: index, word, value };
+                    if !self.stale.contains(&hit) {
+                        self.stale.push(hit);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Copies all blocks, for the lint.
+    pub(crate) fn snapshot(&self) -> Vec<usize> {
+        self.blocks.iter().flat_map(|block| (0..block.words).map(|word| read(block, word))).collect()
+    }
+
+    /// The words that differ from a snapshot.
+    pub(crate) fn changed_since(&self, snapshot: &[usize]) -> Vec<Hit> {
+        let places = self.blocks.iter().enumerate().flat_map(|(b, block)| (0..block.words).map(move |w| (b, w)));
+        places
+            .zip(snapshot)
+            .map(|((block, word), &before)| (Hit { block, word, value: read(&self.blocks[block], word) }, before))
+            .filter(|(hit, before)| hit.value != *before)
+            .map(|(hit, _)| hit)
+            .collect()
+    }
+
+    /// Where a hit lies, in words for people.
+    pub(crate) fn describe(&self, hit: Hit) -> String {
+        let block = &self.blocks[hit.block];
+        let offset = hit.word * size_of::<usize>();
+        let module = if block.module.is_empty() { "the executable" } else { &block.module };
+        match symbol_at(&block.module, offset) {
+            Some(symbol) => format!("`{symbol}` of {module}"),
+            None => format!("the thread-local at offset {offset:#x} of {module} (no symbol found)"),
+        }
+    }
+
+    #[cold]
+    fn refresh(&mut self) {
+        let mut modules = Modules { blocks: Vec::new(), unresolved: false };
+        self.loaded = LOADED.load(Ordering::Relaxed);
+        // SAFETY: the callback has the right signature and the pointer stays valid during the call.
+        unsafe { libc::dl_iterate_phdr(Some(visit), std::ptr::from_mut(&mut modules).cast::<c_void>()) };
+        self.blocks = modules.blocks;
+        self.unresolved = modules.unresolved;
+    }
+}
+
+/// Reads one word of a thread-local block.
+#[inline]
+fn read(block: &Block, word: usize) -> usize {
+    let address = std::ptr::with_exposed_provenance::<usize>(block.start) ;
+    // SAFETY: `visit` found the block allocated for this thread, and a `Scanner` stays on its thread. A
+    // block lives as long as its module, whose unloading `LOADED` announces (a module with goroutine
+    // frames or destructors pending cannot be unloaded). The read is volatile, since the thread-locals'
+    // owners write the words without our knowledge, on this same thread only. All bytes of a block are
+    // initialised, by the linker from `.tdata` and `.tbss`.
+    unsafe { address.add(word).read_volatile() }
+}
+
+struct Modules {
+    blocks: Vec<Block>,
+    unresolved: bool,
+}
+
+/// Called by the dynamic linker for each loaded object.
+unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: libc::size_t, data: *mut c_void) -> c_int {
+    // SAFETY: both pointers are valid during the callback, by the contract of dl_iterate_phdr, and `data`
+    // is the `Modules` that `refresh` passed.
+    let (info, modules) = unsafe { (&*info, &mut *data.cast::<Modules>()) };
+    // SAFETY: the linker's table of program headers.
+    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    let Some(header) = headers.iter().find(|header| header.p_type == libc::PT_TLS) else { return 0 };
+    let name = if info.dlpi_name.is_null() {
+        String::new()
+    } else {
+        // SAFETY: a C string of the linker's.
+        unsafe { CStr::from_ptr(info.dlpi_name) }.to_string_lossy().into_owned()
+    };
+    if is_system(&name) {
+        return 0;
+    }
+    if info.dlpi_tls_data.is_null() {
+        modules.unresolved = true;
+        return 0;
+    }
+    let start = info.dlpi_tls_data.expose_provenance();
+    let aligned = start.next_multiple_of(size_of::<usize>());
+    let end = start + usize::try_from(header.p_memsz).unwrap_or(0);
+    let words = end.saturating_sub(aligned) / size_of::<usize>();
+    modules.blocks.push(Block { module: name, start: aligned, words });
+    0
+}
+
+/// The C library and the dynamic linker keep no pointers into frames.
+fn is_system(path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    ["libc.so", "libc-", "libc.musl", "ld-linux", "ld-musl"].iter().any(|system| file.starts_with(system))
+}
+
+/// Counts the loaded objects; called by the watchdog about once a second.
+pub(crate) fn check_loaded() {
+    unsafe extern "C" fn count(info: *mut libc::dl_phdr_info, _size: libc::size_t, data: *mut c_void) -> c_int {
+        // SAFETY: as in `visit`; `data` is the u64 below.
+        unsafe { *data.cast::<u64>() = (*info).dlpi_adds + (*info).dlpi_subs };
+        1
+    }
+    let mut changes = 0_u64;
+    // SAFETY: as in `refresh`.
+    unsafe { libc::dl_iterate_phdr(Some(count), std::ptr::from_mut(&mut changes).cast::<c_void>()) };
+    LOADED.store(changes, Ordering::Relaxed);
+}
+
+/// The name of the thread-local symbol at `offset` in the block of a module, from its symbol table.
+fn symbol_at(module: &str, offset: usize) -> Option<String> {
+    use object::{Object, ObjectSymbol, SymbolKind};
+    let path = if module.is_empty() { "/proc/self/exe" } else { module };
+    let bytes = std::fs::read(path).ok()?;
+    let file = object::File::parse(&*bytes).ok()?;
+    let offset = u64::try_from(offset).ok()?;
+    let symbol = file
+        .symbols()
+        .chain(file.dynamic_symbols())
+        .filter(|symbol| symbol.kind() == SymbolKind::Tls)
+        .find(|symbol| (symbol.address()..symbol.address() + symbol.size().max(1)).contains(&offset))?;
+    // The alternate form leaves out the hash.
+    Some(format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?)))
+}
+
+/// How often each creation site had to keep its thread, so that its later goroutines get one of their own.
+#[derive(Default)]
+pub(crate) struct Offenders {
+    hits: HashMap<usize, u32>,
+}
+
+/// From so many hits on, goroutines of a creation site start with a thread of their own.
+pub(crate) const OWN_THREAD_AFTER: u32 = 16;
+
+impl Offenders {
+    /// Counts a hit. Whether the site is over the limit now.
+    pub(crate) fn count(&mut self, site: &'static std::panic::Location<'static>) -> bool {
+        let hits = self.hits.entry(std::ptr::from_ref(site).addr()).or_insert(0);
+        *hits += 1;
+        *hits >= OWN_THREAD_AFTER
+    }
+
+    pub(crate) fn is_over(&self, site: &'static std::panic::Location<'static>) -> bool {
+        self.hits.get(&std::ptr::from_ref(site).addr()).is_some_and(|&hits| hits >= OWN_THREAD_AFTER)
+    }
+}

@@ -1,0 +1,237 @@
+//! `Task<F, T>`: a goroutine object with its closure and, later, its result, in one allocation.
+//!
+//! # The join word
+//! | bits | meaning |
+//! | --- | --- |
+//! | JOINER | `joiner` is written, the handle's owner waits |
+//! | FINISHED | the result is written; the goroutine touches `body` no more |
+//! | DETACHED | the handle is gone; nobody will take the result |
+//!
+//! The goroutine sets FINISHED, the handle sets JOINER or DETACHED, each once, with an AcqRel
+//! read-modify-write. Whoever comes second sees the other's bit and owns the result: the handle after
+//! FINISHED, the goroutine itself after DETACHED. So the result is taken or dropped exactly once, on the
+//! thread of one of the two, and never by a waker's last reference.
+//!
+//! (Lin et al. would call it a one-shot exchange; async-task and tokio's `task/state.rs` keep the same
+//! information together with their run states. Here the run states are the home worker's alone.)
+
+use super::g::{Extra, G, GRef, TaskVTable};
+use crate::park::WaitReason;
+use crate::scope::ScopeData;
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+const JOINER: u8 = 1;
+const FINISHED: u8 = 2;
+const DETACHED: u8 = 4;
+
+enum Body<F, T> {
+    Unstarted(F),
+    Empty,
+    Finished(thread::Result<T>),
+}
+
+#[repr(C)]
+struct Task<F, T> {
+    g: G,
+    scope: Option<Arc<ScopeData>>,
+    /// Never dropped implicitly: freeing the memory must not run user code.
+    body: UnsafeCell<ManuallyDrop<Body<F, T>>>,
+}
+
+/// Everything that a goroutine is made of, for `new_task`.
+pub(crate) struct NewTask {
+    pub(crate) id: u64,
+    pub(crate) creator: u64,
+    pub(crate) created_at: &'static Location<'static>,
+    pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) scope: Option<Arc<ScopeData>>,
+}
+
+/// Allocates a goroutine for `f`.
+///
+/// # Safety
+/// The types are erased. The caller sees to it that `f` runs, or is dropped, on a thread and at a time at
+/// which that is sound: `F: Send + 'static`, or home thread only, or within a scope that outlives it.
+pub(crate) unsafe fn new_task<F, T>(new: NewTask, f: F) -> (GRef, ResultSlot<T>)
+where
+    F: FnOnce() -> T,
+{
+    let g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.extra);
+    let body = UnsafeCell::new(ManuallyDrop::new(Body::<F, T>::Unstarted(f)));
+    let task = Box::new(Task { g, scope: new.scope, body });
+    let pointer = NonNull::from(Box::leak(task)).cast::<G>();
+    // SAFETY: a new object counts two references: this is the run reference.
+    let g = unsafe { GRef::from_raw(pointer) };
+    // SAFETY: it counts a second one, for the handle.
+    let handle = unsafe { GRef::from_raw(pointer) };
+    (g, ResultSlot { g: handle, take: take_result::<F, T>, abandon: abandon::<F, T> })
+}
+
+fn vtable<F: FnOnce() -> T, T>() -> &'static TaskVTable {
+    &TaskVTable { run: run::<F, T>, cancel: cancel::<F, T>, deallocate: deallocate::<F, T> }
+}
+
+/// # Safety
+/// `g` is the header of a `Task<F, T>`.
+unsafe fn task<F, T>(g: &G) -> &Task<F, T> {
+    // SAFETY: `Task` is repr(C) with the header first, and was allocated as a whole.
+    unsafe { &*std::ptr::from_ref(g).cast::<Task<F, T>>() }
+}
+
+/// # Safety
+/// As `TaskVTable::run`: called once, on the goroutine's own stack; `g` heads a `Task<F, T>`.
+unsafe fn run<F: FnOnce() -> T, T>(g: &G) {
+    // SAFETY: passed on.
+    let task = unsafe { task::<F, T>(g) };
+    // SAFETY: before FINISHED the body is the goroutine's alone.
+    let body = unsafe { &mut *task.body.get() };
+    let Body::Unstarted(f) = std::mem::replace(&mut **body, Body::Empty) else {
+        unreachable!("a goroutine starts once");
+    };
+    let result = catch_unwind(AssertUnwindSafe(f));
+    crate::local::drop_current(g);
+    finish(task, result);
+}
+
+/// # Safety
+/// As `TaskVTable::cancel`: the goroutine never started and never will; `g` heads a `Task<F, T>`.
+unsafe fn cancel<F: FnOnce() -> T, T>(g: &G) {
+    // SAFETY: passed on.
+    let task = unsafe { task::<F, T>(g) };
+    // SAFETY: nobody will run it, so the body is ours until FINISHED.
+    let body = unsafe { &mut *task.body.get() };
+    let closure = std::mem::replace(&mut **body, Body::Empty);
+    let dropped = catch_unwind(AssertUnwindSafe(move || drop(closure)));
+    let reason: Box<dyn Any + Send> = dropped.err().unwrap_or_else(|| Box::new(crate::Cancelled { id: g.id }));
+    finish(task, Err(reason));
+}
+
+/// Publishes the result, wakes who waits for it, and leaves the scope.
+fn finish<F, T>(task: &Task<F, T>, result: thread::Result<T>) {
+    let g = &task.g;
+    // SAFETY: before FINISHED the body is the goroutine's alone.
+    unsafe { **task.body.get() = Body::Finished(result) };
+    let before = g.join.fetch_or(FINISHED, Ordering::AcqRel);
+    if before & DETACHED != 0 {
+        // SAFETY: both FINISHED and DETACHED are set, and we came second: the result is ours.
+        unsafe { abandon::<F, T>(g) };
+    } else if before & JOINER != 0 {
+        // SAFETY: the joiner was written before JOINER was set, and is read here only.
+        let joiner = unsafe { (*g.joiner.get()).take() };
+        crate::park::unpark(&joiner.expect("JOINER promises a joiner"));
+    }
+    if let Some(scope) = &task.scope {
+        scope.leave();
+    }
+}
+
+/// Drops a result that nobody wants. A panic is told to the scope, or else reported.
+///
+/// # Safety
+/// As `take_result`.
+unsafe fn abandon<F, T>(g: &G) {
+    // SAFETY: passed on.
+    let payload = match unsafe { take_result::<F, T>(g) } {
+        Ok(value) => catch_unwind(AssertUnwindSafe(move || drop(value))).err(),
+        Err(payload) => Some(payload),
+    };
+    let Some(payload) = payload else { return };
+    if payload.is::<crate::Exited>() || payload.is::<crate::Cancelled>() {
+        return;
+    }
+    // SAFETY: passed on.
+    match &unsafe { task::<F, T>(g) }.scope {
+        Some(scope) => scope.panicked(payload),
+        None => crate::runtime::unjoined_panic(g, payload),
+    }
+}
+
+/// # Safety
+/// FINISHED is set, the caller owns the result by the rules above, and `g` heads a `Task<F, T>`.
+unsafe fn take_result<F, T>(g: &G) -> thread::Result<T> {
+    // SAFETY: passed on.
+    let task = unsafe { task::<F, T>(g) };
+    // SAFETY: the caller owns the body.
+    let body = unsafe { &mut *task.body.get() };
+    match std::mem::replace(&mut **body, Body::Empty) {
+        Body::Finished(result) => result,
+        _ => unreachable!("FINISHED promises a result"),
+    }
+}
+
+/// # Safety
+/// The last reference is gone; `g` heads a `Task<F, T>`.
+unsafe fn deallocate<F, T>(g: NonNull<G>) {
+    // SAFETY: it came from `Box::leak` in `new_task`, and nobody can reach it any more. `body` is in
+    // ManuallyDrop; the header and the scope's Arc hold nothing of the user's.
+    drop(unsafe { Box::from_raw(g.cast::<Task<F, T>>().as_ptr()) });
+}
+
+/// The receiving end of a goroutine's result: what every join handle holds.
+pub(crate) struct ResultSlot<T> {
+    g: GRef,
+    take: unsafe fn(&G) -> thread::Result<T>,
+    abandon: unsafe fn(&G),
+}
+
+impl<T> ResultSlot<T> {
+    pub(crate) fn g(&self) -> &GRef {
+        &self.g
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.g.join.load(Ordering::Acquire) & FINISHED != 0
+    }
+
+    /// Waits for the end and takes the result.
+    pub(crate) fn join(self) -> thread::Result<T> {
+        if !self.is_finished() {
+            self.wait();
+        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: FINISHED is set and DETACHED never will be, so the result is ours; `this` is used no
+        // more, and its GRef is moved out exactly once.
+        unsafe {
+            let result = (this.take)(&this.g);
+            drop(std::ptr::read(&this.g));
+            result
+        }
+    }
+
+    /// Others may borrow what this goroutine gives back, so the wait cannot be cancelled: it ends at
+    /// FINISHED, whatever stray tokens come.
+    fn wait(&self) {
+        let current = crate::park::current();
+        assert!(
+            current.as_ptr() != self.g.as_ptr(),
+            "goroutine {} tried to join itself: it would wait for its own end for ever",
+            self.g.id
+        );
+        // SAFETY: before JOINER is set the field is the handle's alone.
+        unsafe { *self.g.joiner.get() = Some(current) };
+        let before = self.g.join.fetch_or(JOINER, Ordering::AcqRel);
+        if before & FINISHED != 0 {
+            return;
+        }
+        while !self.is_finished() {
+            crate::park::park(WaitReason::Join);
+        }
+    }
+}
+
+impl<T> Drop for ResultSlot<T> {
+    fn drop(&mut self) {
+        let before = self.g.join.fetch_or(DETACHED, Ordering::AcqRel);
+        if before & FINISHED != 0 {
+            // SAFETY: the goroutine has finished and saw no DETACHED, so the result is ours.
+            unsafe { (self.abandon)(&self.g) };
+        }
+    }
+}

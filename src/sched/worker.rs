@@ -1,0 +1,740 @@
+//! A worker: an OS thread that runs goroutines, with its queues, timers, stacks and poller.
+//!
+//! # Order of work
+//! A worker takes, in this order: goroutines that others woke (inbox → ready queue), its ready queue
+//! (first in, first out), its fresh work (last in, first out: a tree of spawns runs depth-first and in
+//! little memory), the injector, and then what it can steal. Three rules keep that fair:
+//! - Every `FAIR_TICK`th turn it looks at the clock, the injector, and the *oldest* of its fresh work first.
+//! - After a yield one fresh goroutine goes first, so that yielding in a loop lets new work start.
+//! - A goroutine's slice ends at the latest when its budget of operations is spent (`park::spend_budget`).
+//!
+//! # What belongs to whom
+//! `Worker` is the thread's own and never leaves it; `WorkerShared` is what others may touch. The latter
+//! is never freed, only reused by later workers: a waker that is late may still deliver to it. Such a late
+//! delivery finds the goroutine ended and does nothing.
+//!
+//! # The lone-goroutine rule
+//! A thief leaves a single fresh goroutine to its spawner for `LONE_GRACE`, unless the spawner goes on with
+//! something long: two goroutines that are going to talk should live on one worker, where a message costs
+//! nanoseconds, and nobody can bring them together later.
+
+use super::Scheduler;
+use super::g::{Coroutine, DONE, G, GRef, PENDING, RunState, Yielder};
+use super::idle::Sleeper;
+use super::inbox::Inbox;
+use super::keep_thread::KeepThread;
+use super::scan::Scanner;
+use crate::stack::cache::StackCache;
+use crate::stack::{Stack, slab};
+use crate::timer::Timers;
+use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use crossbeam_utils::CachePadded;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU64, Ordering, compiler_fence};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many turns may pass before the clock, the injector and the oldest work get theirs. A prime, as in
+/// Go's `schedtick`, so that it does not fall in step with a pattern of the program's.
+const FAIR_TICK: u32 = 61;
+/// Rounds of a search before the worker goes to sleep; a round takes about a microsecond.
+const SEARCH_ROUNDS: u32 = 40;
+/// For how long a lone fresh goroutine is left to its spawner.
+const LONE_GRACE: Duration = Duration::from_micros(5);
+/// A replacement worker that had nothing to do for so long ends.
+const REPLACEMENT_LINGERS: Duration = Duration::from_secs(2);
+
+/// Numbers that the home worker writes and others read. All are only ever written by the home worker.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) spawned: AtomicU64,
+    pub(crate) finished: AtomicU64,
+    /// How many times a goroutine was resumed: the watchdog sees progress by it.
+    pub(crate) slices: AtomicU64,
+    pub(crate) steals: AtomicU64,
+    /// Length of the ready queue at the start of the present slice.
+    pub(crate) ready: AtomicU64,
+}
+
+impl Counters {
+    /// Adds one without a locked instruction: there is one writer.
+    #[inline]
+    fn bump(counter: &AtomicU64) {
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+}
+
+/// The part of a worker that other threads may touch.
+pub(crate) struct WorkerShared {
+    inbox: CachePadded<Inbox<G>>,
+    sleeper: CachePadded<Sleeper>,
+    poller: crate::poll::Poller,
+    pub(crate) stealer: Stealer<GRef>,
+    /// The other end of `stealer`, while no thread serves this worker.
+    deque: Mutex<Option<Deque<GRef>>>,
+    pub(crate) counters: CachePadded<Counters>,
+    /// The running goroutine; see `watchdog` for how it may be read.
+    running: AtomicPtr<G>,
+    inspected: AtomicBool,
+    /// 0, or why the running goroutine keeps its thread.
+    keeps: AtomicU8,
+    pub(crate) cpu_clock: AtomicI32,
+}
+
+/// Workers that ended, for reuse.
+static SPARE: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
+
+impl WorkerShared {
+    /// A new one, or one that a worker which has ended left behind.
+    pub(crate) fn acquire() -> io::Result<&'static Self> {
+        if let Some(spare) = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(spare);
+        }
+        let deque = Deque::new_lifo();
+        Ok(Box::leak(Box::new(Self {
+            inbox: CachePadded::new(Inbox::new()),
+            sleeper: CachePadded::new(Sleeper::new()),
+            poller: crate::poll::Poller::new()?,
+            stealer: deque.stealer(),
+            deque: Mutex::new(Some(deque)),
+            counters: CachePadded::new(Counters::default()),
+            running: AtomicPtr::new(std::ptr::null_mut()),
+            inspected: AtomicBool::new(false),
+            keeps: AtomicU8::new(0),
+            cpu_clock: AtomicI32::new(0),
+        })))
+    }
+
+    /// Gives one back that no thread serves.
+    pub(crate) fn release(&'static self) {
+        SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+    }
+
+    /// Hands over a goroutine whose PENDING bit the caller has set, with a reference.
+    pub(crate) fn deliver(&self, g: GRef) {
+        // SAFETY: the reference keeps it alive until the drainer takes it over; PENDING makes us the only
+        // one to push it.
+        unsafe { self.inbox.push(g.into_raw()) };
+        if self.sleeper.must_wake() {
+            self.poller.wake();
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        self.poller.wake();
+    }
+
+    pub(crate) fn has_deliveries(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Looks at what lies in the inbox, from any thread: takes everything and puts it back.
+    pub(crate) fn peek_deliveries(&self, mut look: impl FnMut(&G)) {
+        for g in self.inbox.take() {
+            // SAFETY: the reference that `deliver` handed over is ours until we push it again. Nobody else
+            // pushes it meanwhile, since its PENDING bit stays set.
+            unsafe {
+                look(g.as_ref());
+                self.inbox.push(g);
+            }
+        }
+        if self.sleeper.must_wake() {
+            self.poller.wake();
+        }
+    }
+
+    pub(crate) fn begin_keep(&self, why: KeepThread) {
+        self.keeps.store(why.code(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_keep(&self) {
+        self.keeps.store(0, Ordering::Relaxed);
+    }
+
+    /// Why the running goroutine keeps its thread in a wait, if it does.
+    pub(crate) fn keeps(&self) -> Option<&'static str> {
+        KeepThread::describe(self.keeps.load(Ordering::Relaxed))
+    }
+
+    /// Calls `look` with the running goroutine, which cannot go away meanwhile.
+    ///
+    /// The worker publishes `running` and reads `inspected` with plain accesses only; the barrier that
+    /// orders them is forced upon it by `membarrier`. Either our load sees that nothing runs, or the
+    /// worker, before it lets go of the goroutine, sees `inspected` and waits.
+    pub(crate) fn inspect_running(&self, look: impl FnOnce(&G)) {
+        if !super::watchdog::barrier_is_available() {
+            return;
+        }
+        self.inspected.store(true, Ordering::SeqCst);
+        super::watchdog::barrier_on_all_threads();
+        // SAFETY: non-null means that the goroutine had not ended when the barrier passed, and its worker
+        // keeps it alive until `inspected` is false again.
+        if let Some(g) = unsafe { self.running.load(Ordering::Acquire).as_ref() } {
+            look(g);
+        }
+        self.inspected.store(false, Ordering::Release);
+    }
+
+    /// Whether a goroutine runs here at the moment.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.running.load(Ordering::Relaxed).is_null()
+    }
+
+    #[inline]
+    fn end_of_running(&self) {
+        self.running.store(std::ptr::null_mut(), Ordering::Relaxed);
+        // Pairs with the membarrier in `inspect_running`.
+        compiler_fence(Ordering::SeqCst);
+        if self.inspected.load(Ordering::Relaxed) {
+            self.wait_for_inspection();
+        }
+    }
+
+    #[cold]
+    fn wait_for_inspection(&self) {
+        while self.inspected.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// What a worker is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Runs whatever there is; the index is its place in the runtime's table.
+    Regular { index: usize },
+    /// Runs one goroutine that asked for a thread of its own, and that one's `go_local` children.
+    Dedicated,
+}
+
+enum Next {
+    Started(NonNull<G>),
+    Fresh(GRef),
+}
+
+pub(crate) struct Worker {
+    pub(crate) shared: &'static WorkerShared,
+    pub(crate) scheduler: Arc<Scheduler>,
+    kind: Kind,
+    deque: Deque<GRef>,
+    /// Started goroutines that can run. Plain pointers: each is alive by its run reference.
+    ready: RefCell<VecDeque<NonNull<G>>>,
+    /// Fresh goroutines whose closures are not `Send`.
+    local_fresh: RefCell<VecDeque<GRef>>,
+    pub(crate) timers: RefCell<Timers>,
+    stacks: RefCell<StackCache>,
+    pub(crate) scanner: RefCell<Scanner>,
+    running: Cell<Option<NonNull<G>>>,
+    /// Goroutines that started here and have not ended.
+    started: Cell<usize>,
+    tick: Cell<u32>,
+    /// How many fresh goroutines go before the ready queue.
+    fresh_first: Cell<u32>,
+    searching: Cell<bool>,
+    /// The next identity and the end of the block that this worker has taken.
+    ids: Cell<(u64, u64)>,
+    random: Cell<u32>,
+    pub(crate) thread_exits: Cell<bool>,
+    lint: Option<super::lint::Lint>,
+}
+
+thread_local! {
+    static WORKER: Cell<*const Worker> = const { Cell::new(std::ptr::null()) };
+    static EXIT: ExitSentinel = const { ExitSentinel };
+}
+
+/// Notices that the thread's thread-locals are being destroyed.
+struct ExitSentinel;
+
+impl Drop for ExitSentinel {
+    fn drop(&mut self) {
+        Worker::with_current(|worker| {
+            if let Some(worker) = worker {
+                worker.thread_exits.set(true);
+            }
+        });
+    }
+}
+
+impl Worker {
+    /// Calls `f` with the calling thread's worker.
+    #[inline]
+    pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Self>) -> R) -> R {
+        // SAFETY: null, or set by `main` on this thread to a worker that lives until it is nulled again.
+        f(unsafe { WORKER.get().as_ref() })
+    }
+
+    /// The body of a worker thread.
+    pub(crate) fn main(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, first: Option<GRef>) {
+        let _signal_stack = crate::stack::overflow::SignalStack::install();
+        let deque = shared.deque.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let range = slab::range().expect("the runtime has reserved the stacks' range");
+        let stacks = RefCell::new(StackCache::new(scheduler.config.stack_size));
+        let lint = scheduler.config.lint_thread_locals.then(super::lint::Lint::default);
+        let worker = Self {
+            shared,
+            scheduler,
+            kind,
+            deque: deque.expect("one thread serves a worker"),
+            ready: RefCell::default(),
+            local_fresh: RefCell::default(),
+            timers: RefCell::default(),
+            stacks,
+            scanner: RefCell::new(Scanner::new(range)),
+            running: Cell::new(None),
+            started: Cell::new(0),
+            tick: Cell::new(0),
+            fresh_first: Cell::new(0),
+            searching: Cell::new(false),
+            ids: Cell::new((0, 0)),
+            random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
+            thread_exits: Cell::new(false),
+            lint,
+        };
+        shared.cpu_clock.store(super::watchdog::own_cpu_clock(), Ordering::Relaxed);
+        EXIT.with(|_| ());
+        WORKER.set(&raw const worker);
+        if let Some(g) = first {
+            worker.start(g);
+        }
+        worker.work();
+        WORKER.set(std::ptr::null());
+        worker.leave();
+    }
+
+    fn work(&self) {
+        loop {
+            while let Some(next) = self.next() {
+                // A producer may have chosen us for fresh work while other work arrived, too.
+                if self.searching.get() {
+                    self.stop_searching();
+                }
+                match next {
+                    Next::Started(g) => self.resume(g),
+                    Next::Fresh(g) => self.start(g),
+                }
+            }
+            if self.may_end() || !self.idle() {
+                return;
+            }
+        }
+    }
+
+    /// The thread ends; what others may still reach is passed on.
+    fn leave(self) {
+        let Self { shared, scheduler, deque, kind, .. } = self;
+        // Only ours to see: a dedicated worker's deque is always empty, and a regular one ends empty or
+        // after a shutdown that has emptied it.
+        while let Some(g) = deque.pop() {
+            scheduler.inject(g);
+        }
+        *shared.deque.lock().unwrap_or_else(PoisonError::into_inner) = Some(deque);
+        scheduler.worker_ended(shared, kind);
+    }
+
+    pub(crate) fn running(&self) -> Option<&G> {
+        // SAFETY: the running goroutine holds its run reference at least until `resume` has cleared the
+        // cell; the borrow is of `self`, whose thread it runs on.
+        self.running.get().map(|g| unsafe { &*g.as_ptr() })
+    }
+
+    pub(crate) fn is_dedicated(&self) -> bool {
+        self.kind == Kind::Dedicated
+    }
+
+    pub(crate) fn take_id(&self) -> u64 {
+        let (mut next, mut end) = self.ids.get();
+        if next == end {
+            next = super::take_ids(super::ID_BLOCK);
+            end = next + super::ID_BLOCK;
+        }
+        self.ids.set((next + 1, end));
+        next
+    }
+
+    // ---- queues ----
+
+    fn next(&self) -> Option<Next> {
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        if tick % FAIR_TICK == 0 {
+            self.fire_timers();
+            if let Some(g) = self.oldest_fresh() {
+                return Some(Next::Fresh(g));
+            }
+        }
+        if self.shared.has_deliveries() {
+            self.drain_inbox();
+        }
+        if self.fresh_first.get() > 0 {
+            self.fresh_first.set(self.fresh_first.get() - 1);
+            if let Some(g) = self.newest_fresh() {
+                return Some(Next::Fresh(g));
+            }
+        }
+        let ready = self.ready.borrow_mut().pop_front();
+        match ready {
+            Some(g) => Some(Next::Started(g)),
+            None => self.newest_fresh().or_else(|| self.from_injector()).map(Next::Fresh),
+        }
+    }
+
+    fn newest_fresh(&self) -> Option<GRef> {
+        let local = self.local_fresh.borrow_mut().pop_front();
+        local.or_else(|| self.deque.pop())
+    }
+
+    /// What waits for the longest: the injector's first, then the far end of the own deque.
+    fn oldest_fresh(&self) -> Option<GRef> {
+        if self.is_dedicated() {
+            return None;
+        }
+        self.scheduler.from_starved().or_else(|| self.from_injector()).or_else(|| self.shared.stealer.steal().success())
+    }
+
+    fn from_injector(&self) -> Option<GRef> {
+        if self.is_dedicated() || self.scheduler.injector.is_empty() {
+            return None;
+        }
+        steal_until_decided(|| self.scheduler.injector.steal_batch_with_limit_and_pop(&self.deque, 32))
+    }
+
+    /// Queues a fresh goroutine whose closure is `Send`. The caller has counted it.
+    pub(crate) fn push_fresh(&self, g: GRef) {
+        self.deque.push(g);
+        self.scheduler.wake_for_fresh();
+    }
+
+    pub(crate) fn push_local_fresh(&self, g: GRef) {
+        self.local_fresh.borrow_mut().push_back(g);
+    }
+
+    pub(crate) fn count_spawn(&self) {
+        Counters::bump(&self.shared.counters.spawned);
+    }
+
+    /// The running goroutine yields.
+    pub(crate) fn push_yielded(&self, g: &G) {
+        self.ready.borrow_mut().push_back(NonNull::from(g));
+        self.fresh_first.set(1);
+    }
+
+    /// Whether anybody could use the thread if the running goroutine let go of it.
+    pub(crate) fn someone_waits(&self) -> bool {
+        self.shared.has_deliveries()
+            || !self.ready.borrow().is_empty()
+            || !self.local_fresh.borrow().is_empty()
+            || !self.deque.is_empty()
+            || !self.scheduler.injector.is_empty()
+            || self.timers.borrow().next_deadline().is_some_and(|deadline| deadline <= crate::clock::now())
+    }
+
+    /// Started goroutines that would run next.
+    pub(crate) fn waiting_behind(&self) -> usize {
+        self.ready.borrow().len()
+    }
+
+    /// Wakes a goroutine whose home this is.
+    #[inline]
+    pub(crate) fn unpark_local(&self, g: &G) {
+        let pinned = g.pinned(self);
+        match pinned.state.get() {
+            RunState::Parked => {
+                pinned.state.set(RunState::Ready);
+                self.ready.borrow_mut().push_back(NonNull::from(g));
+            }
+            RunState::Ended => {}
+            _ => pinned.token.set(true),
+        }
+    }
+
+    fn drain_inbox(&self) {
+        for g in self.shared.inbox.take() {
+            // SAFETY: `deliver` handed the reference over.
+            let g = unsafe { GRef::from_raw(g) };
+            // Clears PENDING before the wake-up takes effect: whoever wakes later pushes again, whoever
+            // found it set before is synchronised with by this read-modify-write.
+            if g.wake.fetch_and(!PENDING, Ordering::AcqRel) & DONE == 0 && g.is_home(self) {
+                self.unpark_local(&g);
+            }
+        }
+    }
+
+    fn fire_timers(&self) {
+        if self.timers.borrow().next_deadline().is_none() {
+            return;
+        }
+        let now = crate::clock::now();
+        loop {
+            let due = self.timers.borrow_mut().pop_due(now);
+            match due {
+                Some(g) => self.unpark_local(&g),
+                None => return,
+            }
+        }
+    }
+
+    /// Takes in what arrived, without running anybody: for a goroutine that waits in place.
+    pub(crate) fn poll_others(&self) {
+        self.drain_inbox();
+        self.fire_timers();
+    }
+
+    // ---- running goroutines ----
+
+    /// Starts a fresh goroutine: from now on it is pinned to this worker.
+    fn start(&self, g: GRef) {
+        let size = g.extra.as_ref().and_then(|extra| extra.stack_size);
+        let taken = self.stacks.borrow_mut().take(size);
+        let stack = match taken {
+            Ok(stack) => stack,
+            Err(error) => return self.scheduler.starve(g, error),
+        };
+        let token = g.adopt(self);
+        let pinned = g.pinned(self);
+        pinned.token.set(token);
+        pinned.stack_bounds.set(stack.bounds());
+        let pointer = g.as_ptr();
+        g.install(self, Coroutine::with_stack(stack, move |yielder, ()| enter(pointer, yielder)));
+        self.started.set(self.started.get() + 1);
+        // The run reference: `end` takes it back.
+        self.resume(g.into_raw());
+    }
+
+    fn resume(&self, pointer: NonNull<G>) {
+        // SAFETY: a goroutine in a queue of started ones holds its run reference.
+        let g = unsafe { &*pointer.as_ptr() };
+        g.pinned(self).state.set(RunState::Running);
+        self.running.set(Some(pointer));
+        self.shared.running.store(pointer.as_ptr(), Ordering::Relaxed);
+        let counters = &self.shared.counters;
+        counters.ready.store(self.ready.borrow().len() as u64, Ordering::Relaxed);
+        Counters::bump(&counters.slices);
+        crate::park::refill_budget();
+        if let Some(lint) = &self.lint {
+            lint.begin(self);
+        }
+        let ended = g.resume(self);
+        if let Some(lint) = &self.lint {
+            lint.end(self, g);
+        }
+        self.running.set(None);
+        self.shared.end_of_running();
+        if let Some(stack) = ended {
+            self.end(pointer, stack);
+        }
+    }
+
+    /// A goroutine has returned.
+    fn end(&self, pointer: NonNull<G>, stack: Stack) {
+        // SAFETY: the run reference, given up by `start`, ends here.
+        let g = unsafe { GRef::from_raw(pointer) };
+        let pinned = g.pinned(self);
+        pinned.state.set(RunState::Ended);
+        // A waker that set PENDING meanwhile has pushed or will push; the drainer ignores it then.
+        g.wake.store(DONE, Ordering::Release);
+        if pinned.had_hits.get() && self.scanner.borrow_mut().retire(pinned.stack_bounds.get()) {
+            // Some thread-local still points into it: leaked, see `scan`.
+            drop(stack);
+        } else {
+            self.stacks.borrow_mut().give(stack);
+        }
+        self.started.set(self.started.get() - 1);
+        Counters::bump(&self.shared.counters.finished);
+        drop(g);
+        self.scheduler.goroutine_ended(self);
+    }
+
+    // ---- idleness ----
+
+    /// A dedicated worker ends with its goroutines; any worker ends after a shutdown when nothing that
+    /// started here is left.
+    fn may_end(&self) -> bool {
+        if self.started.get() > 0 || !self.local_fresh.borrow().is_empty() {
+            return false;
+        }
+        match self.kind {
+            Kind::Dedicated => true,
+            Kind::Regular { .. } => self.scheduler.is_stopped(),
+        }
+    }
+
+    /// Looks for work elsewhere, then sleeps. Returns whether to go on (false: the worker is not needed).
+    fn idle(&self) -> bool {
+        match self.kind {
+            Kind::Dedicated => {
+                self.sleep_in_place();
+                self.fire_timers();
+                true
+            }
+            Kind::Regular { index } => {
+                self.fire_timers();
+                self.search_or_sleep(index)
+            }
+        }
+    }
+
+    fn search_or_sleep(&self, index: usize) -> bool {
+        let idle = &self.scheduler.idle;
+        if !self.searching.get() && !self.scheduler.is_stopped() {
+            self.searching.set(idle.try_search(self.scheduler.busy_workers()));
+        }
+        if self.searching.get() {
+            let found = self.search();
+            if found.is_some() || self.has_own_work() {
+                self.stop_searching();
+                if let Some(g) = found {
+                    self.start(g);
+                }
+                return true;
+            }
+        }
+        if self.has_own_work() {
+            return true;
+        }
+        self.sleep(index)
+    }
+
+    fn stop_searching(&self) {
+        self.searching.set(false);
+        if self.scheduler.idle.found_work() && self.scheduler.has_fresh() {
+            self.scheduler.wake_for_fresh();
+        }
+    }
+
+    fn has_own_work(&self) -> bool {
+        self.shared.has_deliveries() || !self.ready.borrow().is_empty() || !self.local_fresh.borrow().is_empty()
+    }
+
+    /// Steals fresh work, for a bounded time.
+    fn search(&self) -> Option<GRef> {
+        let mut lone = None;
+        for round in 0..SEARCH_ROUNDS {
+            if let Some(g) = self.from_injector().or_else(|| self.steal(&mut lone)) {
+                return Some(g);
+            }
+            if self.shared.has_deliveries() || self.scheduler.is_stopped() {
+                return None;
+            }
+            // Rarely enough that the victims keep their cache lines.
+            for _ in 0..(8 + round) {
+                std::hint::spin_loop();
+            }
+        }
+        None
+    }
+
+    fn steal(&self, lone: &mut Option<Lone>) -> Option<GRef> {
+        let workers = self.scheduler.workers();
+        let count = workers.len();
+        let first = self.next_random() as usize % count.max(1);
+        for victim in (0..count).filter_map(|i| workers.get((first + i) % count)) {
+            if std::ptr::eq(victim, self.shared) || !Lone::may_steal(lone, victim) {
+                continue;
+            }
+            let stolen = steal_until_decided(|| victim.stealer.steal_batch_with_limit_and_pop(&self.deque, 128));
+            if let Some(g) = stolen {
+                Counters::bump(&self.shared.counters.steals);
+                return Some(g);
+            }
+        }
+        None
+    }
+
+    fn next_random(&self) -> u32 {
+        // xorshift (Marsaglia, 2003).
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.random.set(x);
+        x
+    }
+
+    /// Sleeps until something arrives; see `idle.rs` for the order of the steps. Returns whether to go on.
+    fn sleep(&self, index: usize) -> bool {
+        let idle = &self.scheduler.idle;
+        self.stacks.borrow_mut().settle();
+        let last_up = idle.doze(index, self.searching.replace(false));
+        self.shared.sleeper.announce();
+        let mut lingered = false;
+        if !(self.has_own_work() || last_up && self.scheduler.has_fresh() || self.may_end()) {
+            let replacement = self.scheduler.is_replacement(index) && self.started.get() == 0;
+            let deadline = self.timers.borrow().next_deadline();
+            let until = if replacement { crate::clock::deadline(REPLACEMENT_LINGERS) } else { deadline };
+            self.shared.poller.wait(until);
+            lingered = replacement && until.is_some_and(|until| until <= crate::clock::now());
+            self.scheduler.note_awake();
+        }
+        self.shared.sleeper.retract();
+        self.searching.set(idle.rouse(index));
+        self.fire_timers();
+        if !lingered || self.searching.get() || self.has_own_work() || !self.deque.is_empty() {
+            return true;
+        }
+        false
+    }
+
+    /// Sleeps until something arrives in the inbox or a timer is due, out of reach of fresh work.
+    pub(crate) fn sleep_in_place(&self) {
+        self.shared.sleeper.announce();
+        if !self.shared.has_deliveries() {
+            let deadline = self.timers.borrow().next_deadline();
+            self.shared.poller.wait(deadline);
+        }
+        self.shared.sleeper.retract();
+    }
+}
+
+/// A lone fresh goroutine that a searcher saw, and since when its owner has not moved on.
+struct Lone {
+    owner: *const WorkerShared,
+    slice: u64,
+    since: Instant,
+}
+
+impl Lone {
+    /// Whether `victim`'s work may be taken: it has more than one, or has left its only one for long.
+    fn may_steal(seen: &mut Option<Self>, victim: &WorkerShared) -> bool {
+        match victim.stealer.len() {
+            0 => return false,
+            1 => {}
+            _ => return true,
+        }
+        let slice = victim.counters.slices.load(Ordering::Relaxed);
+        match seen {
+            Some(lone) if std::ptr::eq(lone.owner, victim) && lone.slice == slice => {
+                lone.since.elapsed() >= LONE_GRACE
+            }
+            _ => {
+                *seen = Some(Self { owner: victim, slice, since: crate::clock::now() });
+                false
+            }
+        }
+    }
+}
+
+fn steal_until_decided(mut steal: impl FnMut() -> Steal<GRef>) -> Option<GRef> {
+    loop {
+        match steal() {
+            Steal::Success(g) => return Some(g),
+            Steal::Empty => return None,
+            Steal::Retry => std::hint::spin_loop(),
+        }
+    }
+}
+
+/// The first function on every goroutine's stack.
+fn enter(g: NonNull<G>, yielder: &Yielder) {
+    // SAFETY: the run reference keeps it alive until the coroutine has returned.
+    let g = unsafe { g.as_ref() };
+    Worker::with_current(|worker| {
+        let worker = worker.expect("goroutines run on workers");
+        g.pinned(worker).yielder.set(yielder);
+    });
+    // SAFETY: the first and only call, on the goroutine's own stack.
+    unsafe { (g.vtable.run)(g) };
+}

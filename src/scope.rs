@@ -1,0 +1,166 @@
+//! Structured concurrency: [`scope`], in the manner of [`std::thread::scope`].
+
+use crate::goroutine::Goroutine;
+use crate::park::WaitReason;
+use crate::sched::g::GRef;
+use crate::sched::task::ResultSlot;
+use crate::spawn::Builder;
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// What the owner of a scope shares with the goroutines in it.
+pub(crate) struct ScopeData {
+    running: AtomicUsize,
+    owner: GRef,
+    /// The first panic that nobody joined.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+impl ScopeData {
+    /// A goroutine of the scope will touch nothing of it any more.
+    pub(crate) fn leave(&self) {
+        if self.running.fetch_sub(1, Ordering::Release) == 1 {
+            crate::park::unpark(&self.owner);
+        }
+    }
+
+    pub(crate) fn panicked(&self, payload: Box<dyn Any + Send>) {
+        let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(payload);
+    }
+
+    /// Waits for all. Others borrow from the owner's stack, so nothing cuts this short: no cancellation,
+    /// no panic, and stray tokens only make it look again.
+    fn wait(&self) {
+        while self.running.load(Ordering::Acquire) > 0 {
+            crate::park::park(WaitReason::Scope);
+        }
+    }
+}
+
+/// Starts goroutines that may borrow from the caller, and waits for all of them before it returns.
+///
+/// If a goroutine panics and nobody joins it, `scope` panics with the same payload once all have ended.
+/// The wait cannot be cancelled.
+///
+/// ```
+/// let mut numbers = vec![1, 2, 3];
+/// let (first, rest) = numbers.split_at_mut(1);
+/// lisle::scope(|s| {
+///     s.go(|| first[0] *= 10);
+///     s.go(|| rest.iter_mut().for_each(|n| *n *= 10));
+/// });
+/// assert_eq!(numbers, [10, 20, 30]);
+/// ```
+///
+/// # Panics
+/// With the payload of `f`, or else of the first goroutine whose panic nobody joined.
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let data = Arc::new(ScopeData {
+        running: AtomicUsize::new(0),
+        owner: crate::park::current(),
+        panic: Mutex::new(None),
+    });
+    let scope = Scope { data, scope: PhantomData, env: PhantomData };
+    let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    scope.data.wait();
+    let child = scope.data.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (result, child) {
+        (Err(payload), _) | (Ok(_), Some(payload)) => resume_unwind(payload),
+        (Ok(value), None) => value,
+    }
+}
+
+/// The place in which scoped goroutines live; see [`scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    data: Arc<ScopeData>,
+    /// Invariant in both lifetimes, as std's, lest one shrink or grow a borrow.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+impl<'scope, 'env> Scope<'scope, 'env> {
+    /// Starts a goroutine in the scope. For a name or a stack size, see [`Builder::go_scoped`].
+    ///
+    /// # Panics
+    /// As [`go`](crate::go()).
+    #[track_caller]
+    pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        match Builder::new().go_scoped(self, f) {
+            Ok(handle) => handle,
+            Err(error) => panic!("cannot start a goroutine: {error}"),
+        }
+    }
+
+    /// Counts a goroutine in, before it is queued.
+    pub(crate) fn enter(&self) -> Arc<ScopeData> {
+        self.data.running.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(&self.data)
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let running = self.data.running.load(Ordering::Relaxed);
+        f.debug_struct("Scope").field("running", &running).finish_non_exhaustive()
+    }
+}
+
+/// The right to the result of a goroutine in a [`scope`].
+pub struct ScopedJoinHandle<'scope, T> {
+    result: ResultSlot<T>,
+    scope: PhantomData<&'scope ()>,
+}
+
+// SAFETY: as for `JoinHandle`.
+unsafe impl<T: Send> Send for ScopedJoinHandle<'_, T> {}
+// SAFETY: as for `JoinHandle`.
+unsafe impl<T: Send> Sync for ScopedJoinHandle<'_, T> {}
+
+impl<T> ScopedJoinHandle<'_, T> {
+    pub(crate) fn new(result: ResultSlot<T>) -> Self {
+        Self { result, scope: PhantomData }
+    }
+
+    /// As [`JoinHandle::join`](crate::JoinHandle::join). A panic that is joined is not passed on by the
+    /// scope.
+    ///
+    /// # Errors
+    /// As [`JoinHandle::join`](crate::JoinHandle::join).
+    ///
+    /// # Panics
+    /// If a goroutine joins itself.
+    pub fn join(self) -> thread::Result<T> {
+        self.result.join()
+    }
+
+    /// As [`JoinHandle::is_finished`](crate::JoinHandle::is_finished).
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.result.is_finished()
+    }
+
+    /// As [`JoinHandle::goroutine`](crate::JoinHandle::goroutine).
+    #[must_use]
+    pub fn goroutine(&self) -> Goroutine {
+        Goroutine::new(GRef::clone(self.result.g()))
+    }
+}
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedJoinHandle").field("goroutine", &self.goroutine()).finish_non_exhaustive()
+    }
+}

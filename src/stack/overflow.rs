@@ -1,0 +1,153 @@
+//! The fault handler: tells a stack overflow from any other fault, and says whose it was.
+//!
+//! It runs on an alternate stack (the goroutine's own is used up), reads the worker's thread-local pointer
+//! and the running goroutine's immutable fields, formats into a fixed buffer, writes with one system call,
+//! and aborts. No allocation, no lock. Faults outside the guard of the running goroutine's stack go to the
+//! handler that was there before: std's, which reports overflows of OS threads, or the user's.
+
+use super::{GUARD, slab};
+use crate::sched::worker::Worker;
+use std::fmt::Write;
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+
+const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// The handlers that were there before ours.
+static PREVIOUS: OnceLock<[libc::sigaction; 2]> = OnceLock::new();
+
+/// Installs the handler, once for the process.
+pub(crate) fn install() {
+    PREVIOUS.get_or_init(|| {
+        // The previous actions are read before ours are set, so that the handler always finds them.
+        SIGNALS.map(|signal| {
+            let mut before = MaybeUninit::<libc::sigaction>::zeroed();
+            // SAFETY: a null action only reads the current one into `before`, for which zero is valid.
+            unsafe {
+                libc::sigaction(signal, std::ptr::null(), before.as_mut_ptr());
+                before.assume_init()
+            }
+        })
+    });
+    for signal in SIGNALS {
+        // SAFETY: all-zero is a valid sigaction, which is then filled in.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handle as extern "C" fn(_, _, _) as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        // SAFETY: the handler has the signature that SA_SIGINFO asks for and is async-signal-safe.
+        unsafe {
+            libc::sigemptyset(&mut action.sa_mask);
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+}
+
+extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid siginfo to an SA_SIGINFO handler.
+    let address = unsafe { (*info).si_addr() }.addr();
+    if slab::existing_range().is_some_and(|range| range.contains(address)) {
+        Worker::with_current(|worker| {
+            if let Some(worker) = worker {
+                report_overflow(worker, address);
+            }
+        });
+    }
+    chain(signal, info, context);
+}
+
+/// Reports and aborts if `address` lies in the guard of the running goroutine's stack.
+fn report_overflow(worker: &Worker, address: usize) {
+    let Some(g) = worker.running() else { return };
+    let (low, high) = g.pinned(worker).stack_bounds.get();
+    if !(low - GUARD..low).contains(&address) {
+        return;
+    }
+    let mut text = Line { bytes: [0; 512], length: 0 };
+    let _ = write!(text, "\ngoroutine {}", g.id);
+    if let Some(name) = g.name() {
+        let _ = write!(text, " (\"{name}\")");
+    }
+    let _ = writeln!(
+        text,
+        " has overflowed its stack\nstack size: {} KiB (ask for more with Builder::stack_size)\ncreated at {}",
+        (high - low) >> 10,
+        g.created_at
+    );
+    text.write();
+    // SAFETY: abort is async-signal-safe.
+    unsafe { libc::abort() };
+}
+
+fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let index = usize::from(signal != SIGNALS[0]);
+    let Some(previous) = PREVIOUS.get().map(|all| all[index]) else { return };
+    match previous.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => {
+            // Back to the default, and return: the instruction faults again and the process dies of it.
+            // SAFETY: `previous` is what the system gave us.
+            unsafe { libc::sigaction(signal, &previous, std::ptr::null_mut()) };
+        }
+        handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: SA_SIGINFO handlers have this signature.
+            let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                unsafe { std::mem::transmute(handler) };
+            handler(signal, info, context);
+        }
+        handler => {
+            // SAFETY: handlers without SA_SIGINFO have this signature.
+            let handler: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(handler) };
+            handler(signal);
+        }
+    }
+}
+
+/// A line of text on the stack; what does not fit is cut.
+struct Line {
+    bytes: [u8; 512],
+    length: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = &mut self.bytes[self.length..];
+        let fits = room.len().min(text.len());
+        room[..fits].copy_from_slice(&text.as_bytes()[..fits]);
+        self.length += fits;
+        Ok(())
+    }
+}
+
+impl Line {
+    fn write(&self) {
+        // SAFETY: the buffer is valid for its length; write is async-signal-safe.
+        unsafe { libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.length) };
+    }
+}
+
+/// A worker's alternate signal stack, in force until dropped. 64 KiB: std's 8 KiB would do for this
+/// handler, but not for the unwinding that profilers do in theirs.
+pub(crate) struct SignalStack {
+    memory: Box<[MaybeUninit<u8>]>,
+}
+
+impl SignalStack {
+    pub(crate) fn install() -> Self {
+        let mut memory = Box::new_uninit_slice(64 * 1024);
+        let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
+        // SAFETY: the memory stays where it is until `drop` has taken it out of force.
+        unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
+        Self { memory }
+    }
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        let none = libc::stack_t {
+            ss_sp: std::ptr::null_mut(),
+            ss_flags: libc::SS_DISABLE,
+            ss_size: self.memory.len(),
+        };
+        // SAFETY: no handler is running on it: we are running, on the thread's own stack.
+        unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) };
+    }
+}
