@@ -90,6 +90,7 @@ pub fn current() -> Goroutine {
 /// parked.goroutine().unpark();
 /// parked.join().unwrap();
 /// ```
+#[inline(always)]
 pub fn park() {
     crate::park::park(WaitReason::Park);
 }
@@ -102,6 +103,7 @@ pub fn park_timeout(timeout: Duration) {
 /// Lets the other goroutines of this worker run, and then goes on. Needed only in loops that compute for
 /// long: every wait lets others run anyway. Does nothing where a goroutine must not switch (see
 /// [`no_switch`]). On an OS thread it is [`std::thread::yield_now`].
+#[inline(always)]
 pub fn yield_now() {
     crate::park::yield_now();
 }

@@ -20,6 +20,13 @@
 //! A second waker that finds PENDING set may go away, because the drainer clears PENDING with a
 //! read-modify-write before it delivers: it synchronises with every waker whose bit it clears.
 //!
+//! # Why so much is `inline(always)`
+//! After a switch the processor's stack of return addresses is another goroutine's, so each `ret` between
+//! the switch and the code that goes on is mispredicted, and so is one on the worker's side: 17 ns for each
+//! level of calls, six times the switch itself (measured: 2.9 ns with none, 19.7 with one, 36.2 with two).
+//! So the way from the public function to the switch is inlined into the caller, and the worker's loop has
+//! its one `resume` inlined, too. Calls that return before the switch cost nothing of this.
+//!
 //! Rejected: a parked/notified state machine in one atomic word, as std and tokio have. It costs two locked
 //! instructions for each park, and what it serialises cannot happen to a goroutine that never migrates.
 
@@ -119,7 +126,7 @@ pub(crate) fn current() -> GRef {
 }
 
 /// Waits for the token. May end without one; callers check their condition again.
-#[inline]
+#[inline(always)]
 pub(crate) fn park(reason: WaitReason) {
     Worker::with_current(|worker| match running(worker) {
         Some((worker, g)) => park_goroutine(worker, g, reason),
@@ -170,12 +177,13 @@ fn unpark_remote(g: &GRef) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn running(worker: Option<&Worker>) -> Option<(&Worker, &G)> {
     let worker = worker?;
     Some((worker, worker.running()?))
 }
 
+#[inline(always)]
 fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
     let pinned = g.pinned(worker);
     if pinned.token.replace(false) {
@@ -192,7 +200,7 @@ fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
     g.set_wait_reason(WaitReason::None);
 }
 
-#[inline]
+#[inline(always)]
 fn switch_out(pinned: &Pinned) {
     // SAFETY: the yielder lives on this goroutine's stack from its entry to its end, and we run on that
     // stack now (`keep_thread::reason_to` has compared the stack pointer with its bounds).
@@ -200,6 +208,7 @@ fn switch_out(pinned: &Pinned) {
 }
 
 /// Lets others run, if the goroutine may switch at all. On an OS thread: the kernel's yield.
+#[inline(always)]
 pub(crate) fn yield_now() {
     Worker::with_current(|worker| match running(worker) {
         Some((worker, g)) => yield_goroutine(worker, g),
@@ -207,6 +216,7 @@ pub(crate) fn yield_now() {
     });
 }
 
+#[inline(always)]
 pub(crate) fn yield_goroutine(worker: &Worker, g: &G) {
     let pinned = g.pinned(worker);
     if keep_thread::reason_to(worker, g, pinned).is_some() {
@@ -220,38 +230,33 @@ pub(crate) fn yield_goroutine(worker: &Worker, g: &G) {
 /// Lisle operations that a goroutine may do before it lets its neighbours run.
 pub(crate) const BUDGET: u32 = 256;
 
-thread_local! {
-    static BUDGET_LEFT: Cell<u32> = const { Cell::new(BUDGET) };
-}
-
-/// A fresh slice begins.
-#[inline]
-pub(crate) fn refill_budget() {
-    BUDGET_LEFT.set(BUDGET);
-}
-
 /// Every operation that can wait calls this first, so that a loop of operations that never have to wait
 /// does not starve the neighbours (tokio's cooperative budget is the model). Never called from `try_*`
 /// operations, drops, unlocks or wake-ups: those must not switch.
+///
+/// The count is kept in the worker, not in a thread-local of its own: the scan reads the thread-local block
+/// in wide words right after, and a processor cannot forward a narrow store to a wide load.
 #[inline]
 pub(crate) fn spend_budget() {
-    let left = BUDGET_LEFT.get();
-    BUDGET_LEFT.set(left.wrapping_sub(1));
-    if left == 0 {
-        budget_is_spent();
-    }
+    Worker::with_current(|worker| {
+        if let Some(worker) = worker {
+            let left = worker.budget.get();
+            worker.budget.set(left.wrapping_sub(1));
+            if left == 0 {
+                budget_is_spent(worker);
+            }
+        }
+    });
 }
 
 #[cold]
-fn budget_is_spent() {
-    refill_budget();
-    Worker::with_current(|worker| {
-        if let Some((worker, g)) = running(worker)
-            && worker.someone_waits()
-        {
-            yield_goroutine(worker, g);
-        }
-    });
+fn budget_is_spent(worker: &Worker) {
+    worker.budget.set(BUDGET);
+    if let Some(g) = worker.running()
+        && worker.someone_waits()
+    {
+        yield_goroutine(worker, g);
+    }
 }
 
 /// An OS thread's stand-in.

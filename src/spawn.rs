@@ -326,6 +326,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     /// If a goroutine joins itself.
+    #[inline]
     pub fn join(self) -> thread::Result<T> {
         self.result.join()
     }
@@ -363,6 +364,7 @@ impl<T> LocalJoinHandle<T> {
     ///
     /// # Panics
     /// If a goroutine joins itself.
+    #[inline]
     pub fn join(self) -> thread::Result<T> {
         self.result.join()
     }

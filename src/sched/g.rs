@@ -191,7 +191,7 @@ impl G {
     }
 
     /// Whether `worker`, hence the calling thread, is where this goroutine runs.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_home(&self, worker: &Worker) -> bool {
         std::ptr::eq(self.home.load(Ordering::Relaxed), worker.shared)
     }
@@ -206,7 +206,7 @@ impl G {
     ///
     /// # Panics
     /// If `worker` is not the home: a bug in lisle, caught before it becomes a data race.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pinned(&self, worker: &Worker) -> &Pinned {
         assert!(self.is_home(worker), "goroutine {} touched away from home", self.id);
         // SAFETY: a `&Worker` exists on its own thread only (it is neither Send nor Sync), and `home` is
@@ -231,7 +231,7 @@ impl G {
     }
 
     /// Switches to the goroutine's stack until it parks, yields or ends. Returns its stack if it ended.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn resume(&self, worker: &Worker) -> Option<Stack> {
         let slot = self.pinned(worker).coroutine.get();
         // SAFETY: home thread. Only `install`, `resume` and nothing else touch the slot; neither is

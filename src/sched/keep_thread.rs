@@ -5,7 +5,6 @@
 //! replacement worker starts if no other is free. The watchdog tells when neighbours wait behind.
 
 use super::g::{G, Pinned, RunState};
-use super::scan::Hit;
 use super::worker::Worker;
 
 /// Why a goroutine keeps its thread while it waits.
@@ -20,7 +19,7 @@ pub(crate) enum KeepThread {
     /// The thread's own thread-locals are being destroyed.
     ThreadExits,
     /// A thread-local points into a goroutine's stack.
-    ThreadLocal(Hit),
+    ThreadLocal,
 }
 
 impl KeepThread {
@@ -31,7 +30,7 @@ impl KeepThread {
             Self::Panicking => 2,
             Self::ForeignStack => 3,
             Self::ThreadExits => 4,
-            Self::ThreadLocal(_) => 5,
+            Self::ThreadLocal => 5,
         }
     }
 
@@ -66,14 +65,10 @@ pub(crate) fn reason_to(worker: &Worker, g: &G, pinned: &Pinned) -> Option<KeepT
     if worker.thread_exits.get() {
         return Some(KeepThread::ThreadExits);
     }
-    match worker.scanner.borrow_mut().scan() {
-        None => None,
-        Some(hit) => {
-            pinned.had_hits.set(true);
-            worker.scheduler.count_hit(worker, g, hit);
-            Some(KeepThread::ThreadLocal(hit))
-        }
-    }
+    let hit = worker.scanner.borrow_mut().scan()?;
+    pinned.had_hits.set(true);
+    worker.scheduler.count_hit(worker, g, hit);
+    Some(KeepThread::ThreadLocal)
 }
 
 /// Waits for the token without leaving the thread.

@@ -55,6 +55,8 @@ pub(crate) struct Scanner {
     loaded: u64,
     shift: u32,
     prefix: usize,
+    upper_shift: u32,
+    upper_prefix: u32,
     stale: Vec<Hit>,
 }
 
@@ -68,6 +70,8 @@ impl Scanner {
             loaded: 0,
             shift: range.shift(),
             prefix: start >> range.shift(),
+            upper_shift: range.shift().saturating_sub(32),
+            upper_prefix: upper(start) >> range.shift().saturating_sub(32),
             stale: Vec::new(),
         };
         this.refresh();
@@ -84,13 +88,21 @@ impl Scanner {
         if found { self.find_hit() } else { None }
     }
 
+    /// Only the upper halves of the words are compared, which takes half as many vector registers; a
+    /// range shorter than 4 GiB makes false alarms of this, which `find_hit` tells apart.
     #[inline]
     fn block_has_hit(&self, block: &Block) -> bool {
-        let mut hits = 0_u32;
-        for word in 0..block.words {
-            hits |= u32::from(read(block, word) >> self.shift == self.prefix);
+        let mut hits = [0_u32; 4];
+        let (groups, rest) = block.words().as_chunks::<4>();
+        for group in groups {
+            for (hit, &word) in hits.iter_mut().zip(group) {
+                *hit |= u32::from(upper(word) >> self.upper_shift == self.upper_prefix);
+            }
         }
-        hits != 0
+        for &word in rest {
+            hits[0] |= u32::from(upper(word) >> self.upper_shift == self.upper_prefix);
+        }
+        hits[0] | hits[1] | hits[2] | hits[3] != 0
     }
 
     #[cold]
@@ -99,7 +111,7 @@ impl Scanner {
         let mut still_stale = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
             for word in 0..block.words {
-                let value = read(block, word);
+                let value = block.words()[word];
                 if value >> self.shift != self.prefix {
                     continue;
                 }
@@ -117,7 +129,7 @@ impl Scanner {
         let mut found = false;
         for (index, block) in self.blocks.iter().enumerate() {
             for word in 0..block.words {
-                let value = read(block, word);
+                let value = block.words()[word];
                 if (bounds.0..=bounds.1).contains(&value) {
                     found = true;
                     let hit = Hit { block: index, word, value };
@@ -132,7 +144,7 @@ impl Scanner {
 
     /// Copies all blocks, for the lint.
     pub(crate) fn snapshot(&self) -> Vec<usize> {
-        self.blocks.iter().flat_map(|block| (0..block.words).map(|word| read(block, word))).collect()
+        self.blocks.iter().flat_map(|block| block.words().iter().copied()).collect()
     }
 
     /// The words that differ from a snapshot.
@@ -140,7 +152,7 @@ impl Scanner {
         let places = self.blocks.iter().enumerate().flat_map(|(b, block)| (0..block.words).map(move |w| (b, w)));
         places
             .zip(snapshot)
-            .map(|((block, word), &before)| (Hit { block, word, value: read(&self.blocks[block], word) }, before))
+            .map(|((block, word), &before)| (Hit { block, word, value: self.blocks[block].words()[word] }, before))
             .filter(|(hit, before)| hit.value != *before)
             .map(|(hit, _)| hit)
             .collect()
@@ -168,16 +180,24 @@ impl Scanner {
     }
 }
 
-/// Reads one word of a thread-local block.
+/// The upper half of a word.
 #[inline]
-fn read(block: &Block, word: usize) -> usize {
-    let address = std::ptr::with_exposed_provenance::<usize>(block.start) ;
-    // SAFETY: `visit` found the block allocated for this thread, and a `Scanner` stays on its thread. A
-    // block lives as long as its module, whose unloading `LOADED` announces (a module with goroutine
-    // frames or destructors pending cannot be unloaded). The read is volatile, since the thread-locals'
-    // owners write the words without our knowledge, on this same thread only. All bytes of a block are
-    // initialised, by the linker from `.tdata` and `.tbss`.
-    unsafe { address.add(word).read_volatile() }
+fn upper(word: usize) -> u32 {
+    (word >> 32) as u32
+}
+
+impl Block {
+    /// The block's words as they are now.
+    #[inline]
+    fn words(&self) -> &[usize] {
+        let start = std::ptr::with_exposed_provenance::<usize>(self.start);
+        // SAFETY: `visit` found the block allocated for this thread, and a `Scanner` stays on its thread.
+        // A block lives as long as its module, whose unloading `LOADED` announces (a module with frames on
+        // a stack or destructors pending cannot be unloaded). Its bytes are initialised, by the linker
+        // from `.tdata` and `.tbss`. Only this thread writes to them, and none of it while the slice is
+        // used: no foreign code runs between.
+        unsafe { std::slice::from_raw_parts(start, self.words) }
+    }
 }
 
 struct Modules {

@@ -191,6 +191,7 @@ impl<T> ResultSlot<T> {
     }
 
     /// Waits for the end and takes the result.
+    #[inline(always)]
     pub(crate) fn join(self) -> thread::Result<T> {
         if !self.is_finished() {
             self.wait();
@@ -207,6 +208,7 @@ impl<T> ResultSlot<T> {
 
     /// Others may borrow what this goroutine gives back, so the wait cannot be cancelled: it ends at
     /// FINISHED, whatever stray tokens come.
+    #[inline(always)]
     fn wait(&self) {
         let current = crate::park::current();
         assert!(

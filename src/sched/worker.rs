@@ -238,6 +238,8 @@ pub(crate) struct Worker {
     ids: Cell<(u64, u64)>,
     random: Cell<u32>,
     pub(crate) thread_exits: Cell<bool>,
+    /// See `park::spend_budget`.
+    pub(crate) budget: Cell<u32>,
     lint: Option<super::lint::Lint>,
 }
 
@@ -261,7 +263,7 @@ impl Drop for ExitSentinel {
 
 impl Worker {
     /// Calls `f` with the calling thread's worker.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Self>) -> R) -> R {
         // SAFETY: null, or set by `main` on this thread to a worker that lives until it is nulled again.
         f(unsafe { WORKER.get().as_ref() })
@@ -292,33 +294,39 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
             thread_exits: Cell::new(false),
+            budget: Cell::new(crate::park::BUDGET),
             lint,
         };
         shared.cpu_clock.store(super::watchdog::own_cpu_clock(), Ordering::Relaxed);
         EXIT.with(|_| ());
         WORKER.set(&raw const worker);
-        if let Some(g) = first {
-            worker.start(g);
+        if let Some(g) = first.and_then(|g| worker.start(g)) {
+            worker.ready.borrow_mut().push_back(g);
         }
         worker.work();
         WORKER.set(std::ptr::null());
         worker.leave();
     }
 
+    /// The loop. The one place where goroutines are resumed is inlined here; `park` says why.
     fn work(&self) {
         loop {
-            while let Some(next) = self.next() {
-                // A producer may have chosen us for fresh work while other work arrived, too.
-                if self.searching.get() {
-                    self.stop_searching();
+            let Some(next) = self.next().or_else(|| self.find_elsewhere()) else {
+                if self.may_end() || !self.sleep() {
+                    return;
                 }
-                match next {
-                    Next::Started(g) => self.resume(g),
-                    Next::Fresh(g) => self.start(g),
-                }
+                continue;
+            };
+            // A producer may have chosen us for fresh work while other work arrived, too.
+            if self.searching.get() {
+                self.stop_searching();
             }
-            if self.may_end() || !self.idle() {
-                return;
+            let started = match next {
+                Next::Started(g) => Some(g),
+                Next::Fresh(g) => self.start(g),
+            };
+            if let Some(g) = started {
+                self.resume(g);
             }
         }
     }
@@ -335,6 +343,7 @@ impl Worker {
         scheduler.worker_ended(shared, kind);
     }
 
+    #[inline(always)]
     pub(crate) fn running(&self) -> Option<&G> {
         // SAFETY: the running goroutine holds its run reference at least until `resume` has cleared the
         // cell; the borrow is of `self`, whose thread it runs on.
@@ -485,13 +494,17 @@ impl Worker {
 
     // ---- running goroutines ----
 
-    /// Starts a fresh goroutine: from now on it is pinned to this worker.
-    fn start(&self, g: GRef) {
+    /// Makes a fresh goroutine ready to run: from now on it is pinned to this worker. `None` if there is no
+    /// stack for it: then it waits.
+    fn start(&self, g: GRef) -> Option<NonNull<G>> {
         let size = g.extra.as_ref().and_then(|extra| extra.stack_size);
         let taken = self.stacks.borrow_mut().take(size);
         let stack = match taken {
             Ok(stack) => stack,
-            Err(error) => return self.scheduler.starve(g, error),
+            Err(error) => {
+                self.scheduler.starve(g, error);
+                return None;
+            }
         };
         let token = g.adopt(self);
         let pinned = g.pinned(self);
@@ -501,9 +514,10 @@ impl Worker {
         g.install(self, Coroutine::with_stack(stack, move |yielder, ()| enter(pointer, yielder)));
         self.started.set(self.started.get() + 1);
         // The run reference: `end` takes it back.
-        self.resume(g.into_raw());
+        Some(g.into_raw())
     }
 
+    #[inline(always)]
     fn resume(&self, pointer: NonNull<G>) {
         // SAFETY: a goroutine in a queue of started ones holds its run reference.
         let g = unsafe { &*pointer.as_ptr() };
@@ -513,7 +527,7 @@ impl Worker {
         let counters = &self.shared.counters;
         counters.ready.store(self.ready.borrow().len() as u64, Ordering::Relaxed);
         Counters::bump(&counters.slices);
-        crate::park::refill_budget();
+        self.budget.set(crate::park::BUDGET);
         if let Some(lint) = &self.lint {
             lint.begin(self);
         }
@@ -562,40 +576,20 @@ impl Worker {
         }
     }
 
-    /// Looks for work elsewhere, then sleeps. Returns whether to go on (false: the worker is not needed).
-    fn idle(&self) -> bool {
-        match self.kind {
-            Kind::Dedicated => {
-                self.sleep_in_place();
-                self.fire_timers();
-                true
-            }
-            Kind::Regular { index } => {
-                self.fire_timers();
-                self.search_or_sleep(index)
-            }
+    /// What there is when the own queues are empty: due timers, and others' fresh work.
+    fn find_elsewhere(&self) -> Option<Next> {
+        self.fire_timers();
+        if let Some(g) = self.ready.borrow_mut().pop_front() {
+            return Some(Next::Started(g));
         }
-    }
-
-    fn search_or_sleep(&self, index: usize) -> bool {
+        if self.is_dedicated() || self.scheduler.is_stopped() {
+            return None;
+        }
         let idle = &self.scheduler.idle;
-        if !self.searching.get() && !self.scheduler.is_stopped() {
+        if !self.searching.get() {
             self.searching.set(idle.try_search(self.scheduler.busy_workers()));
         }
-        if self.searching.get() {
-            let found = self.search();
-            if found.is_some() || self.has_own_work() {
-                self.stop_searching();
-                if let Some(g) = found {
-                    self.start(g);
-                }
-                return true;
-            }
-        }
-        if self.has_own_work() {
-            return true;
-        }
-        self.sleep(index)
+        if self.searching.get() { self.search().map(Next::Fresh) } else { None }
     }
 
     fn stop_searching(&self) {
@@ -654,8 +648,19 @@ impl Worker {
         x
     }
 
-    /// Sleeps until something arrives; see `idle.rs` for the order of the steps. Returns whether to go on.
-    fn sleep(&self, index: usize) -> bool {
+    /// Sleeps until something arrives. Returns whether to go on (false: the worker is not needed).
+    fn sleep(&self) -> bool {
+        match self.kind {
+            Kind::Regular { index } => self.sleep_regular(index),
+            Kind::Dedicated => {
+                self.sleep_in_place();
+                true
+            }
+        }
+    }
+
+    /// See `idle.rs` for the order of the steps.
+    fn sleep_regular(&self, index: usize) -> bool {
         let idle = &self.scheduler.idle;
         self.stacks.borrow_mut().settle();
         let last_up = idle.doze(index, self.searching.replace(false));
