@@ -1,7 +1,7 @@
 //! x
 fn main(){
   let what = std::env::args().nth(1).unwrap();
-  let n=10_000_000u32;
+  let n=if what=="done" {1_000_000u32} else {10_000_000u32};
   lisle::run(||{
     let t=std::time::Instant::now();
     match &*what {
@@ -14,7 +14,8 @@ fn main(){
     for _ in 0..n { lisle::go(||()).join().unwrap(); }
     println!("spawn_join {:?}", t.elapsed()/n);
     }
-    _ => {
+    _ => for _ in 0..6 {
+    let t=std::time::Instant::now();
     let c = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     for _ in 0..2*n { let c=c.clone(); lisle::go(move||{c.fetch_add(1,std::sync::atomic::Ordering::Relaxed);}); }
     let t2=t.elapsed();

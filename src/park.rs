@@ -122,7 +122,16 @@ impl std::fmt::Display for WaitReason {
 
 /// The caller: the running goroutine, or the stand-in of the OS thread.
 pub(crate) fn current() -> GRef {
-    Worker::with_current(|worker| worker.and_then(Worker::running).map(G::reference)).unwrap_or_else(|| thread_self().g.clone())
+    with_current(G::reference)
+}
+
+/// Calls `f` with the caller's goroutine, or with the stand-in of the OS thread.
+#[inline(always)]
+pub(crate) fn with_current<R>(f: impl FnOnce(&G) -> R) -> R {
+    Worker::with_current(|worker| match worker.and_then(Worker::running) {
+        Some(g) => f(g),
+        None => f(&thread_self().g),
+    })
 }
 
 /// Waits for the token. May end without one; callers check their condition again.
@@ -149,7 +158,7 @@ pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
 
 /// Leaves the token, which ends the wait of `g` now or its next one at once. From any thread.
 #[inline]
-pub(crate) fn unpark(g: &GRef) {
+pub(crate) fn unpark(g: &G) {
     let local = Worker::with_current(|worker| match worker {
         Some(worker) if g.is_home(worker) => {
             worker.unpark_local(g);
@@ -163,7 +172,7 @@ pub(crate) fn unpark(g: &GRef) {
 }
 
 #[cold]
-fn unpark_remote(g: &GRef) {
+fn unpark_remote(g: &G) {
     if let Some(thread) = g.extra.as_ref().and_then(|extra| extra.thread.as_ref()) {
         thread.unpark();
         return;
@@ -172,8 +181,9 @@ fn unpark_remote(g: &GRef) {
     if before & STARTED == 0 || before & (PENDING | DONE) != 0 {
         return;
     }
+    // None: it has ended meanwhile.
     if let Some(home) = g.home() {
-        home.deliver(g.clone());
+        home.deliver(g.reference());
     }
 }
 

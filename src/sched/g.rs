@@ -7,7 +7,7 @@
 //! | `references` | anyone who holds a `GRef` | the same |
 //! | `wake` | wakers (PENDING), the home worker (the rest) | anyone |
 //! | `link` | whoever set PENDING, then the drainer of the inbox | the same |
-//! | `home` | the home worker, once, before STARTED | anyone after STARTED; the home worker compares it at any time |
+//! | `home` | the home worker: set before STARTED, cleared after DONE | anyone who saw STARTED (may find it cleared); the home worker compares it at any time |
 //! | `pinned` | the home worker's thread only (`G::pinned` checks that) | the same |
 //! | `Task::body`, `joiner` | see `task.rs` |
 //!
@@ -72,17 +72,17 @@ pub(crate) struct Extra {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RunState {
-    Fresh,
     Running,
     /// In its worker's ready queue.
     Ready,
     Parked,
     /// Waits without giving up its thread; see `park::keep_thread`.
     ParkedInPlace,
-    Ended,
 }
 
-/// The part that only the home worker's thread touches: plain cells, no atomics.
+/// The part that only the home worker's thread touches: plain cells, no atomics. It lies at the high end
+/// of the goroutine's stack, from start to end: a goroutine that has not started need not have one, and the
+/// page is touched anyway.
 pub(crate) struct Pinned {
     pub(crate) state: Cell<RunState>,
     pub(crate) token: Cell<bool>,
@@ -94,8 +94,10 @@ pub(crate) struct Pinned {
     /// Whether some thread-local kept a park of this goroutine in place.
     pub(crate) had_hits: Cell<bool>,
     pub(crate) locals: Locals,
-    coroutine: UnsafeCell<Option<ManuallyDrop<Coroutine>>>,
+    coroutine: UnsafeCell<ManuallyDrop<Coroutine>>,
 }
+
+const _: () = assert!(size_of::<Pinned>() <= crate::stack::RESERVED);
 
 #[repr(C)]
 pub(crate) struct G {
@@ -107,12 +109,13 @@ pub(crate) struct G {
     wait_reason: AtomicU8,
     link: AtomicPtr<G>,
     home: AtomicPtr<WorkerShared>,
+    /// Where `Pinned` lies while the goroutine is started. Read and written at home only.
+    pinned: Cell<*const Pinned>,
     pub(crate) id: u64,
     pub(crate) creator: u64,
     pub(crate) created_at: &'static Location<'static>,
     pub(crate) extra: Option<Box<Extra>>,
-    pub(crate) joiner: UnsafeCell<Option<GRef>>,
-    pinned: UnsafeCell<Pinned>,
+    pub(crate) joiner: UnsafeCell<NonNull<G>>,
 }
 
 // SAFETY: every field is immutable after publication, atomic, or guarded by the rules in the table above;
@@ -149,17 +152,8 @@ impl G {
             creator,
             created_at,
             extra,
-            joiner: UnsafeCell::new(None),
-            pinned: UnsafeCell::new(Pinned {
-                state: Cell::new(RunState::Fresh),
-                token: Cell::new(false),
-                no_switch: Cell::new(0),
-                yielder: Cell::new(std::ptr::null()),
-                stack_bounds: Cell::new((0, 0)),
-                had_hits: Cell::new(false),
-                locals: Locals::new(),
-                coroutine: UnsafeCell::new(None),
-            }),
+            joiner: UnsafeCell::new(NonNull::dangling()),
+            pinned: Cell::new(std::ptr::null()),
         }
     }
 
@@ -210,41 +204,61 @@ impl G {
     pub(crate) fn pinned(&self, worker: &Worker) -> &Pinned {
         assert!(self.is_home(worker), "goroutine {} touched away from home", self.id);
         // SAFETY: a `&Worker` exists on its own thread only (it is neither Send nor Sync), and `home` is
-        // set once. So all references to `pinned` live on one thread, and its content is made of cells.
+        // this worker from `start` to `retire` only, between which `pinned` points to the living `Pinned`
+        // on the goroutine's stack. So all references to it live on one thread; its content is cells. The
+        // callers are that goroutine and the scheduler between its slices: none keeps the reference
+        // beyond `retire`.
         unsafe { &*self.pinned.get() }
     }
 
-    /// Makes `worker` the home, for good. Returns whether a token waited.
-    pub(crate) fn adopt(&self, worker: &Worker) -> bool {
+    /// Makes `worker` the home, for good, and prepares the goroutine to run on `stack` as `coroutine`.
+    pub(crate) fn start(&self, worker: &Worker, stack: Stack, body: fn(NonNull<G>, &Yielder)) {
         debug_assert!(self.home.load(Ordering::Relaxed).is_null());
+        let place = stack.reserved().cast::<Pinned>();
+        let stack_bounds = Cell::new(stack.bounds());
+        let g = NonNull::from(self);
+        let coroutine = Coroutine::with_stack(stack, move |yielder, ()| body(g, yielder));
+        let pinned = Pinned {
+            state: Cell::new(RunState::Ready),
+            token: Cell::new(false),
+            no_switch: Cell::new(0),
+            yielder: Cell::new(std::ptr::null()),
+            stack_bounds,
+            had_hits: Cell::new(false),
+            locals: Locals::new(),
+            coroutine: UnsafeCell::new(ManuallyDrop::new(coroutine)),
+        };
+        // SAFETY: `reserved` is aligned, writable memory of at least this size (asserted above), which
+        // the stack leaves alone.
+        unsafe { place.write(pinned) };
+        self.pinned.set(place.as_ptr());
         self.home.store(std::ptr::from_ref(worker.shared).cast_mut(), Ordering::Release);
         let before = self.wake.swap(STARTED, Ordering::AcqRel);
-        before & PENDING != 0
+        self.pinned(worker).token.set(before & PENDING != 0);
     }
 
-    /// Gives the goroutine the coroutine that it will run as.
-    pub(crate) fn install(&self, worker: &Worker, coroutine: Coroutine) {
-        let slot = self.pinned(worker).coroutine.get();
-        // SAFETY: home thread (checked by `pinned`), and the goroutine does not run yet, so no other
-        // reference into the slot exists.
-        unsafe { *slot = Some(ManuallyDrop::new(coroutine)) };
-    }
-
-    /// Switches to the goroutine's stack until it parks, yields or ends. Returns its stack if it ended.
+    /// Switches to the goroutine's stack until it parks, yields or ends. Returns whether it ended.
     #[inline(always)]
-    pub(crate) fn resume(&self, worker: &Worker) -> Option<Stack> {
+    pub(crate) fn resume(&self, worker: &Worker) -> bool {
         let slot = self.pinned(worker).coroutine.get();
-        // SAFETY: home thread. Only `install`, `resume` and nothing else touch the slot; neither is
-        // re-entered for the same goroutine, since a running goroutine is in no queue.
-        let coroutine = unsafe { (*slot).as_mut() }.expect("a started goroutine has a coroutine");
-        match coroutine.resume(()) {
-            corosensei::CoroutineResult::Yield(()) => None,
-            corosensei::CoroutineResult::Return(()) => {
-                // SAFETY: as above; the coroutine has returned, so `into_stack` unwinds nothing.
-                let coroutine = unsafe { (*slot).take() }.expect("it was there a moment ago");
-                Some(ManuallyDrop::into_inner(coroutine).into_stack())
-            }
-        }
+        // SAFETY: home thread. Only `start`, `resume` and `retire` touch the slot, and none is re-entered
+        // for the same goroutine, since a running goroutine is in no queue.
+        let coroutine = unsafe { &mut *slot };
+        matches!(coroutine.resume(()), corosensei::CoroutineResult::Return(()))
+    }
+
+    /// The goroutine has returned: it is nobody's from now on. Returns its stack.
+    pub(crate) fn retire(&self, worker: &Worker) -> Stack {
+        let pinned = std::ptr::from_ref(self.pinned(worker)).cast_mut();
+        // A waker that set PENDING meanwhile has pushed or will push; the drainer ignores it then.
+        self.wake.store(DONE, Ordering::Release);
+        // From here on `pinned` panics, and wakers find DONE.
+        self.home.store(std::ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: home thread (checked above), no reference into it is left, and it is read once: the
+        // next goroutine on this stack writes a new one. The coroutine has returned, so `into_stack`
+        // unwinds nothing; the locals were cleared by the goroutine itself.
+        let pinned = unsafe { pinned.read() };
+        ManuallyDrop::into_inner(pinned.coroutine.into_inner()).into_stack()
     }
 }
 
@@ -293,7 +307,9 @@ impl Clone for GRef {
 impl Drop for GRef {
     #[inline]
     fn drop(&mut self) {
-        if self.references.fetch_sub(1, Ordering::Release) == 1 {
+        // The only reference cannot be copied meanwhile, so a plain load finds out that it is the only one.
+        let only = self.references.load(Ordering::Acquire) == 1;
+        if only || self.references.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
             let deallocate = self.vtable.deallocate;
             // SAFETY: the count is zero, so nobody else can reach it.

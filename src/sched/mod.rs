@@ -306,8 +306,13 @@ impl Scheduler {
         }
     }
 
-    /// Whether fresh work lies anywhere.
+    /// Whether fresh work lies anywhere that is not left to its spawner.
     pub(crate) fn has_fresh(&self) -> bool {
+        !self.injector.is_empty() || self.workers().iter().any(WorkerShared::has_fresh)
+    }
+
+    /// Whether fresh work lies anywhere.
+    pub(crate) fn has_any_fresh(&self) -> bool {
         !self.injector.is_empty() || self.workers().iter().any(|worker| !worker.stealer.is_empty())
     }
 
@@ -425,7 +430,7 @@ impl Scheduler {
             let from_deques = || self.workers().iter().find_map(|worker| worker.stealer.steal().success());
             let from_starved = || lock(&self.starved).queue.pop_front();
             let Some(g) = self.injector.steal().success().or_else(from_deques).or_else(from_starved) else {
-                if !self.has_fresh() {
+                if !self.has_any_fresh() {
                     return;
                 }
                 continue;

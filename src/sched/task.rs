@@ -16,6 +16,7 @@
 //! information together with their run states. Here the run states are the home worker's alone.)
 
 use super::g::{Extra, G, GRef, TaskVTable};
+use super::worker::Worker;
 use crate::park::WaitReason;
 use crate::scope::ScopeData;
 use std::any::Any;
@@ -118,17 +119,50 @@ fn finish<F, T>(task: &Task<F, T>, result: thread::Result<T>) {
     let g = &task.g;
     // SAFETY: before FINISHED the body is the goroutine's alone.
     unsafe { **task.body.get() = Body::Finished(result) };
-    let before = g.join.fetch_or(FINISHED, Ordering::AcqRel);
-    if before & DETACHED != 0 {
-        // SAFETY: both FINISHED and DETACHED are set, and we came second: the result is ours.
-        unsafe { abandon::<F, T>(g) };
-    } else if before & JOINER != 0 {
-        // SAFETY: the joiner was written before JOINER was set, and is read here only.
-        let joiner = unsafe { (*g.joiner.get()).take() };
-        crate::park::unpark(&joiner.expect("JOINER promises a joiner"));
+    let mut seen = g.join.load(Ordering::Acquire);
+    loop {
+        // After FINISHED the joiner may go its way and be gone: so it is borrowed for its wake-up before.
+        let joiner = (seen & JOINER != 0).then(|| Joiner::borrow(g));
+        match g.join.compare_exchange_weak(seen, seen | FINISHED, Ordering::AcqRel, Ordering::Acquire) {
+            Err(now) => seen = now,
+            // SAFETY: both FINISHED and DETACHED are set, and we came second: the result is ours.
+            Ok(_) if seen & DETACHED != 0 => break unsafe { abandon::<F, T>(g) },
+            Ok(_) => break joiner.into_iter().for_each(Joiner::wake),
+        }
     }
     if let Some(scope) = &task.scope {
         scope.leave();
+    }
+}
+
+/// Who waits in `join`, in the hands of the goroutine that it waits for.
+enum Joiner {
+    /// Of the same worker: it cannot run before we have switched away.
+    Neighbour(NonNull<G>),
+    Elsewhere(GRef),
+}
+
+impl Joiner {
+    /// JOINER is set, FINISHED is not: the joiner is waiting.
+    fn borrow(g: &G) -> Self {
+        // SAFETY: `joiner` was written before JOINER was set. Its goroutine (or thread's stand-in) is
+        // alive, since its wait ends at FINISHED only.
+        let joiner = unsafe { &*g.joiner.get() };
+        // SAFETY: as above.
+        let waiting = unsafe { joiner.as_ref() };
+        if Worker::with_current(|worker| worker.is_some_and(|worker| waiting.is_home(worker))) {
+            Self::Neighbour(*joiner)
+        } else {
+            Self::Elsewhere(waiting.reference())
+        }
+    }
+
+    fn wake(self) {
+        match self {
+            // SAFETY: alive, as the variant says.
+            Self::Neighbour(g) => crate::park::unpark(unsafe { g.as_ref() }),
+            Self::Elsewhere(g) => crate::park::unpark(&g),
+        }
     }
 }
 
@@ -210,18 +244,16 @@ impl<T> ResultSlot<T> {
     /// FINISHED, whatever stray tokens come.
     #[inline(always)]
     fn wait(&self) {
-        let current = crate::park::current();
-        assert!(
-            current.as_ptr() != self.g.as_ptr(),
-            "goroutine {} tried to join itself: it would wait for its own end for ever",
-            self.g.id
-        );
-        // SAFETY: before JOINER is set the field is the handle's alone.
-        unsafe { *self.g.joiner.get() = Some(current) };
-        let before = self.g.join.fetch_or(JOINER, Ordering::AcqRel);
-        if before & FINISHED != 0 {
-            return;
-        }
+        crate::park::with_current(|current| {
+            assert!(
+                !std::ptr::eq(current, &raw const *self.g),
+                "goroutine {} tried to join itself: it would wait for its own end for ever",
+                self.g.id
+            );
+            // SAFETY: before JOINER is set the field is the handle's alone.
+            unsafe { *self.g.joiner.get() = NonNull::from(current) };
+        });
+        self.g.join.fetch_or(JOINER, Ordering::AcqRel);
         while !self.is_finished() {
             crate::park::park(WaitReason::Join);
         }

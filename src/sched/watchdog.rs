@@ -253,7 +253,13 @@ impl Watch {
     /// Starts a replacement when fresh work waits and nobody gets to it: soon if the workers are blocked,
     /// after some patience if they compute.
     fn replace(&mut self, scheduler: &Arc<Scheduler>, progress: bool, able: usize) {
-        if progress || !scheduler.has_fresh() {
+        if !scheduler.has_any_fresh() {
+            self.idle_ticks = 0;
+            return;
+        }
+        // A lone goroutine that its spawner kept for itself, and does not come to.
+        scheduler.wake_for_fresh();
+        if progress {
             self.idle_ticks = 0;
             return;
         }

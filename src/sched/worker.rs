@@ -16,16 +16,25 @@
 //! # The lone-goroutine rule
 //! A thief leaves a single fresh goroutine to its spawner for `LONE_GRACE`, unless the spawner goes on with
 //! something long: two goroutines that are going to talk should live on one worker, where a message costs
-//! nanoseconds, and nobody can bring them together later.
+//! nanoseconds, and nobody can bring them together later. A worker that has started `OWN_LONE_STREAK` lone
+//! goroutines itself, with no thief in between, does not even wake anybody for the next one (a wake-up costs
+//! as much as ten goroutines); should it then be long in coming to it, the watchdog wakes a thief within
+//! 10 ms, and the streak is over.
+//!
+//! # When stealing does not pay
+//! To run a stolen goroutine costs some transfers of cache lines between cores (closure, stack of the
+//! allocator, what it shares with its siblings), 300 ns and more. A thief whose last haul ran in less than
+//! `WORTH_STEALING` each does not come back before `STEAL_PAUSE`: two million empty goroutines are run faster
+//! by one worker than by two (measured: 165 ns each against 340).
 
 use super::Scheduler;
-use super::g::{Coroutine, DONE, G, GRef, PENDING, RunState, Yielder};
+use super::g::{DONE, G, GRef, PENDING, RunState, Yielder};
 use super::idle::Sleeper;
 use super::inbox::Inbox;
 use super::keep_thread::KeepThread;
 use super::scan::Scanner;
 use crate::stack::cache::StackCache;
-use crate::stack::{Stack, slab};
+use crate::stack::slab;
 use crate::timer::Timers;
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
@@ -44,6 +53,12 @@ const FAIR_TICK: u32 = 61;
 const SEARCH_ROUNDS: u32 = 40;
 /// For how long a lone fresh goroutine is left to its spawner.
 const LONE_GRACE: Duration = Duration::from_micros(5);
+/// After so many lone fresh goroutines that nobody else wanted, the next one wakes nobody.
+const OWN_LONE_STREAK: u32 = 32;
+/// Goroutines that run for less are not worth stealing.
+const WORTH_STEALING: Duration = Duration::from_nanos(500);
+/// For how long a worker does not steal after a haul that was not worth it.
+const STEAL_PAUSE: Duration = Duration::from_millis(1);
 /// A replacement worker that had nothing to do for so long ends.
 const REPLACEMENT_LINGERS: Duration = Duration::from_secs(2);
 
@@ -79,6 +94,10 @@ pub(crate) struct WorkerShared {
     /// The running goroutine; see `watchdog` for how it may be read.
     running: AtomicPtr<G>,
     inspected: AtomicBool,
+    /// A thief has taken something since the home worker last looked.
+    robbed: AtomicBool,
+    /// A lone fresh goroutine here is no reason to stay awake.
+    keeps_lone: AtomicBool,
     /// 0, or why the running goroutine keeps its thread.
     keeps: AtomicU8,
     pub(crate) cpu_clock: AtomicI32,
@@ -103,6 +122,8 @@ impl WorkerShared {
             counters: CachePadded::new(Counters::default()),
             running: AtomicPtr::new(std::ptr::null_mut()),
             inspected: AtomicBool::new(false),
+            robbed: AtomicBool::new(false),
+            keeps_lone: AtomicBool::new(false),
             keeps: AtomicU8::new(0),
             cpu_clock: AtomicI32::new(0),
         })))
@@ -125,6 +146,15 @@ impl WorkerShared {
 
     pub(crate) fn wake(&self) {
         self.poller.wake();
+    }
+
+    /// Whether there is fresh work for thieves.
+    pub(crate) fn has_fresh(&self) -> bool {
+        match self.stealer.len() {
+            0 => false,
+            1 => !self.keeps_lone.load(Ordering::Relaxed),
+            _ => true,
+        }
     }
 
     pub(crate) fn has_deliveries(&self) -> bool {
@@ -231,9 +261,15 @@ pub(crate) struct Worker {
     /// Goroutines that started here and have not ended.
     started: Cell<usize>,
     tick: Cell<u32>,
+    /// Lone fresh goroutines started here since the last theft.
+    own_lone: Cell<u32>,
     /// How many fresh goroutines go before the ready queue.
     fresh_first: Cell<u32>,
     searching: Cell<bool>,
+    /// The last haul: when it was made, and the count of slices then.
+    haul: Cell<Option<(Instant, u64)>>,
+    /// No stealing before this.
+    steal_again: Cell<Option<Instant>>,
     /// The next identity and the end of the block that this worker has taken.
     ids: Cell<(u64, u64)>,
     random: Cell<u32>,
@@ -289,8 +325,11 @@ impl Worker {
             running: Cell::new(None),
             started: Cell::new(0),
             tick: Cell::new(0),
+            own_lone: Cell::new(0),
             fresh_first: Cell::new(0),
             searching: Cell::new(false),
+            haul: Cell::new(None),
+            steal_again: Cell::new(None),
             ids: Cell::new((0, 0)),
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
             thread_exits: Cell::new(false),
@@ -393,7 +432,13 @@ impl Worker {
 
     fn newest_fresh(&self) -> Option<GRef> {
         let local = self.local_fresh.borrow_mut().pop_front();
-        local.or_else(|| self.deque.pop())
+        local.or_else(|| {
+            let own = self.deque.pop()?;
+            if self.deque.is_empty() {
+                self.count_own_lone();
+            }
+            Some(own)
+        })
     }
 
     /// What waits for the longest: the injector's first, then the far end of the own deque.
@@ -413,8 +458,31 @@ impl Worker {
 
     /// Queues a fresh goroutine whose closure is `Send`. The caller has counted it.
     pub(crate) fn push_fresh(&self, g: GRef) {
+        if self.own_lone.get() >= OWN_LONE_STREAK && self.deque.is_empty() && !self.was_robbed() {
+            return self.deque.push(g);
+        }
         self.deque.push(g);
         self.scheduler.wake_for_fresh();
+    }
+
+    /// Whether a thief came by since the last call: then lone goroutines are no longer kept.
+    fn was_robbed(&self) -> bool {
+        let robbed = self.shared.robbed.load(Ordering::Relaxed);
+        if robbed {
+            self.shared.robbed.store(false, Ordering::Relaxed);
+            self.own_lone.set(0);
+            self.shared.keeps_lone.store(false, Ordering::Relaxed);
+        }
+        robbed
+    }
+
+    /// The worker started its own lone goroutine before a thief did.
+    fn count_own_lone(&self) {
+        let streak = self.own_lone.get();
+        if streak < OWN_LONE_STREAK {
+            self.own_lone.set(streak + 1);
+            self.shared.keeps_lone.store(streak + 1 == OWN_LONE_STREAK, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn push_local_fresh(&self, g: GRef) {
@@ -455,7 +523,6 @@ impl Worker {
                 pinned.state.set(RunState::Ready);
                 self.ready.borrow_mut().push_back(NonNull::from(g));
             }
-            RunState::Ended => {}
             _ => pinned.token.set(true),
         }
     }
@@ -506,12 +573,7 @@ impl Worker {
                 return None;
             }
         };
-        let token = g.adopt(self);
-        let pinned = g.pinned(self);
-        pinned.token.set(token);
-        pinned.stack_bounds.set(stack.bounds());
-        let pointer = g.as_ptr();
-        g.install(self, Coroutine::with_stack(stack, move |yielder, ()| enter(pointer, yielder)));
+        g.start(self, stack, enter);
         self.started.set(self.started.get() + 1);
         // The run reference: `end` takes it back.
         Some(g.into_raw())
@@ -537,20 +599,18 @@ impl Worker {
         }
         self.running.set(None);
         self.shared.end_of_running();
-        if let Some(stack) = ended {
-            self.end(pointer, stack);
+        if ended {
+            self.end(pointer);
         }
     }
 
     /// A goroutine has returned.
-    fn end(&self, pointer: NonNull<G>, stack: Stack) {
+    fn end(&self, pointer: NonNull<G>) {
         // SAFETY: the run reference, given up by `start`, ends here.
         let g = unsafe { GRef::from_raw(pointer) };
-        let pinned = g.pinned(self);
-        pinned.state.set(RunState::Ended);
-        // A waker that set PENDING meanwhile has pushed or will push; the drainer ignores it then.
-        g.wake.store(DONE, Ordering::Release);
-        if pinned.had_hits.get() && self.scanner.borrow_mut().retire(pinned.stack_bounds.get()) {
+        let had_hits = g.pinned(self).had_hits.get();
+        let stack = g.retire(self);
+        if had_hits && self.scanner.borrow_mut().retire(stack.bounds()) {
             // Some thread-local still points into it: leaked, see `scan`.
             drop(stack);
         } else {
@@ -585,11 +645,31 @@ impl Worker {
         if self.is_dedicated() || self.scheduler.is_stopped() {
             return None;
         }
+        if self.stealing_pauses() {
+            return self.from_injector().map(Next::Fresh);
+        }
         let idle = &self.scheduler.idle;
         if !self.searching.get() {
             self.searching.set(idle.try_search(self.scheduler.busy_workers()));
         }
         if self.searching.get() { self.search().map(Next::Fresh) } else { None }
+    }
+
+    /// Judges the last haul, if there was one, and says whether to leave others' work alone for now.
+    fn stealing_pauses(&self) -> bool {
+        if let Some((since, slices)) = self.haul.take() {
+            let run = self.shared.counters.slices.load(Ordering::Relaxed) - slices;
+            let now = crate::clock::now();
+            if run >= 16 && now - since < WORTH_STEALING * u32::try_from(run).unwrap_or(u32::MAX) {
+                self.steal_again.set(Some(now + STEAL_PAUSE));
+            }
+        }
+        let Some(until) = self.steal_again.get() else { return false };
+        let pauses = crate::clock::now() < until;
+        if !pauses {
+            self.steal_again.set(None);
+        }
+        pauses
     }
 
     fn stop_searching(&self) {
@@ -631,7 +711,10 @@ impl Worker {
             }
             let stolen = steal_until_decided(|| victim.stealer.steal_batch_with_limit_and_pop(&self.deque, 128));
             if let Some(g) = stolen {
+                victim.robbed.store(true, Ordering::Relaxed);
                 Counters::bump(&self.shared.counters.steals);
+                let slices = self.shared.counters.slices.load(Ordering::Relaxed);
+                self.haul.set(Some((crate::clock::now(), slices)));
                 return Some(g);
             }
         }
@@ -659,8 +742,16 @@ impl Worker {
         }
     }
 
-    /// See `idle.rs` for the order of the steps.
+    /// See `idle.rs` for the order of the steps. While stealing pauses the worker is not among the sleepers
+    /// that producers may wake: it looks again by itself soon.
     fn sleep_regular(&self, index: usize) -> bool {
+        if self.steal_again.get().is_some() && !self.may_end() {
+            if self.searching.get() {
+                self.stop_searching();
+            }
+            self.sleep_until_delivery(self.steal_again.get());
+            return true;
+        }
         let idle = &self.scheduler.idle;
         self.stacks.borrow_mut().settle();
         let last_up = idle.doze(index, self.searching.replace(false));
@@ -685,9 +776,14 @@ impl Worker {
 
     /// Sleeps until something arrives in the inbox or a timer is due, out of reach of fresh work.
     pub(crate) fn sleep_in_place(&self) {
+        self.sleep_until_delivery(None);
+    }
+
+    fn sleep_until_delivery(&self, at_most: Option<Instant>) {
         self.shared.sleeper.announce();
         if !self.shared.has_deliveries() {
-            let deadline = self.timers.borrow().next_deadline();
+            let timer = self.timers.borrow().next_deadline();
+            let deadline = timer.into_iter().chain(at_most).min();
             self.shared.poller.wait(deadline);
         }
         self.shared.sleeper.retract();

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  slot start (256 KiB aligned)                                        slot end = Stack::base
-//!  | guard, 64 KiB: any touch is a fault | usable, 192 KiB ... <- grows down | first page |
+//!  | guard, 64 KiB: any touch is a fault | usable, 192 KiB ... <- grows down | reserved, 128 B |
 //! ```
 //!
 //! Rejected:
@@ -23,8 +23,11 @@ pub(crate) mod slab;
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::ptr::NonNull;
 
 pub(crate) const PAGE: usize = 4096;
+/// Bytes at the high end of each slot that belong to the scheduler, not to the stack.
+pub(crate) const RESERVED: usize = 128;
 /// Address space below each stack that faults when touched.
 pub(crate) const GUARD: usize = 64 * 1024;
 /// Address space of a stack of the default class, guard included.
@@ -57,7 +60,7 @@ impl Stack {
     /// # Safety
     /// The slot `[start, start + slot)` is mapped, guarded, and the caller's alone.
     pub(crate) unsafe fn from_slot(start: usize, slot: usize) -> Self {
-        Self { base: NonZeroUsize::new(start + slot).expect("no slot ends at address zero"), slot }
+        Self { base: NonZeroUsize::new(start + slot - RESERVED).expect("no slot lies at address zero"), slot }
     }
 
     pub(crate) fn slot(&self) -> usize {
@@ -66,7 +69,12 @@ impl Stack {
 
     /// The start of the slot, which is the start of the guard.
     pub(crate) fn start(&self) -> usize {
-        self.base.get() - self.slot
+        self.base.get() + RESERVED - self.slot
+    }
+
+    /// `RESERVED` bytes above the stack, writable, 16-byte aligned, the owner's to use.
+    pub(crate) fn reserved(&self) -> NonNull<u8> {
+        NonNull::new(std::ptr::with_exposed_provenance_mut(self.base.get())).expect("not null")
     }
 
     /// Lowest and highest usable address.
@@ -83,8 +91,7 @@ unsafe impl corosensei::stack::Stack for Stack {
     }
 
     fn limit(&self) -> NonZeroUsize {
-        // base > slot, since the slot lies above address zero.
-        NonZeroUsize::new(self.base.get() - self.slot).expect("no slot starts at address zero")
+        NonZeroUsize::new(self.start()).expect("no slot starts at address zero")
     }
 }
 
