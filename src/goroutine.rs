@@ -122,7 +122,12 @@ pub fn yield_now() {
 /// assert!(handle.join().unwrap_err().is::<lisle::Exited>());
 /// ```
 pub fn exit() -> ! {
-    let id = Worker::with_current(|worker| worker.and_then(Worker::running).map(|g| g.id));
+    let id = Worker::with_current(|worker| {
+        let worker = worker?;
+        let g = worker.running()?;
+        g.pinned(worker).exiting.set(true);
+        Some(g.id)
+    });
     match id {
         Some(id) => std::panic::resume_unwind(Box::new(Exited { id })),
         None => panic!("lisle::exit was called outside a goroutine"),

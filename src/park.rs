@@ -120,6 +120,14 @@ impl std::fmt::Display for WaitReason {
     }
 }
 
+/// Who waits, as the primitives keep it in their lists.
+pub(crate) type Waiter = GRef;
+
+/// Whether the running goroutine is unwinding because of `exit`.
+pub(crate) fn is_exiting() -> bool {
+    Worker::with_current(|worker| running(worker).is_some_and(|(worker, g)| g.pinned(worker).exiting.get()))
+}
+
 /// The caller: the running goroutine, or the stand-in of the OS thread.
 pub(crate) fn current() -> GRef {
     with_current(G::reference)

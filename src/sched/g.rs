@@ -93,6 +93,8 @@ pub(crate) struct Pinned {
     pub(crate) stack_bounds: Cell<(usize, usize)>,
     /// Whether some thread-local kept a park of this goroutine in place.
     pub(crate) had_hits: Cell<bool>,
+    /// It has called `exit`.
+    pub(crate) exiting: Cell<bool>,
     pub(crate) locals: Locals,
     coroutine: UnsafeCell<ManuallyDrop<Coroutine>>,
 }
@@ -225,6 +227,7 @@ impl G {
             yielder: Cell::new(std::ptr::null()),
             stack_bounds,
             had_hits: Cell::new(false),
+            exiting: Cell::new(false),
             locals: Locals::new(),
             coroutine: UnsafeCell::new(ManuallyDrop::new(coroutine)),
         };
@@ -280,10 +283,6 @@ impl GRef {
     /// Gives up the handle but not the count.
     pub(crate) fn into_raw(self) -> NonNull<G> {
         ManuallyDrop::new(self).0
-    }
-
-    pub(crate) fn as_ptr(&self) -> NonNull<G> {
-        self.0
     }
 }
 

@@ -1,1 +1,36 @@
-//! sync docs follow
+//! Locks and other ways to wait for each other: std's, with std's signatures and poisoning, and Go's.
+//!
+//! All of them work between goroutines, between OS threads, and across the two. What waits is a goroutine,
+//! not its worker: use these instead of [`std::sync`]'s wherever the holder of a lock may wait for anything
+//! while it holds it.
+//!
+//! | type | model |
+//! | --- | --- |
+//! | [`Mutex`], [`RwLock`], [`Condvar`], [`Once`], [`OnceLock`], [`LazyLock`], [`Barrier`] | `std::sync` |
+//! | [`WaitGroup`], [`Semaphore`] | Go's `sync` and `x/sync` |
+//!
+//! Each operation that may wait counts against the goroutine's budget: after 256 of them in a row without
+//! a wait it lets its neighbours run. `try_…`, unlocking, notifying and dropping never switch.
+
+mod barrier;
+mod condvar;
+mod lazy_lock;
+mod mutex;
+mod once;
+mod once_lock;
+mod poison;
+mod rwlock;
+mod semaphore;
+mod wait_group;
+pub(crate) mod wait_list;
+
+pub use barrier::{Barrier, BarrierWaitResult};
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use lazy_lock::LazyLock;
+pub use mutex::{Mutex, MutexGuard};
+pub use once::{Once, OnceState};
+pub use once_lock::OnceLock;
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{OwnedPermit, Permit, Semaphore};
+pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+pub use wait_group::{WaitGroup, WaitGuard};

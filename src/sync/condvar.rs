@@ -1,0 +1,166 @@
+//! [`Condvar`]: waiting for a condition that a [`Mutex`](super::Mutex) guards.
+
+use super::mutex::MutexGuard;
+use super::wait_list::{Outcome, WaitList, wait_until_taken};
+use crate::atomics::{self, const_fn, lock};
+use crate::park::{WaitReason, Waiter, current, unpark};
+use std::fmt;
+use std::sync::{LockResult, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A place to wait until another changes what a [`Mutex`](super::Mutex) guards, as [`std::sync::Condvar`].
+///
+/// Waiters are woken in the order in which they came. Spurious wake-ups are allowed: wait in a loop, or use
+/// the `…_while` methods.
+///
+/// ```
+/// use lisle::sync::{Condvar, Mutex};
+/// let (ready, changed) = (Mutex::new(false), Condvar::new());
+/// lisle::scope(|s| {
+///     s.go(|| {
+///         *ready.lock().unwrap() = true;
+///         changed.notify_one();
+///     });
+///     let _ready = changed.wait_while(ready.lock().unwrap(), |ready| !*ready).unwrap();
+/// });
+/// ```
+pub struct Condvar {
+    waiters: atomics::Mutex<WaitList<Waiter>>,
+}
+
+/// Whether a wait ended because its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitTimeoutResult(bool);
+
+impl WaitTimeoutResult {
+    /// Whether the time was up.
+    #[must_use]
+    pub fn timed_out(&self) -> bool {
+        self.0
+    }
+}
+
+impl Condvar {
+    const_fn! {
+        /// A condition variable without waiters.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self { waiters: atomics::Mutex::new(WaitList::new()) }
+        }
+    }
+
+    /// Lets go of the lock, waits to be notified, and takes the lock again.
+    ///
+    /// # Errors
+    /// The guard all the same, if the lock is poisoned.
+    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+        self.wait_until(guard, None).0
+    }
+
+    /// Waits until `condition` is false. It is called with the lock held.
+    ///
+    /// # Errors
+    /// The guard all the same, if the lock is poisoned.
+    pub fn wait_while<'a, T, F>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: F,
+    ) -> LockResult<MutexGuard<'a, T>>
+    where
+        F: FnMut(&mut T) -> bool,
+    {
+        while condition(&mut *guard) {
+            guard = self.wait(guard)?;
+        }
+        Ok(guard)
+    }
+
+    /// As [`wait`](Self::wait), for at most `timeout`.
+    ///
+    /// # Errors
+    /// The guard all the same, if the lock is poisoned.
+    pub fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        timeout: Duration,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        // No deadline at all if it is too far away to be told.
+        let (guard, outcome) = self.wait_until(guard, crate::clock::deadline(timeout));
+        let result = WaitTimeoutResult(outcome == Outcome::TimedOut);
+        match guard {
+            Ok(guard) => Ok((guard, result)),
+            Err(poisoned) => Err(PoisonError::new((poisoned.into_inner(), result))),
+        }
+    }
+
+    /// As [`wait_while`](Self::wait_while), for at most `timeout`. The result says whether the condition
+    /// still held when the time was up.
+    ///
+    /// # Errors
+    /// The guard all the same, if the lock is poisoned.
+    pub fn wait_timeout_while<'a, T, F>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        timeout: Duration,
+        mut condition: F,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)>
+    where
+        F: FnMut(&mut T) -> bool,
+    {
+        let deadline = crate::clock::deadline(timeout);
+        loop {
+            if !condition(&mut *guard) {
+                return Ok((guard, WaitTimeoutResult(false)));
+            }
+            if deadline.is_some_and(|deadline| deadline <= crate::clock::now()) {
+                return Ok((guard, WaitTimeoutResult(true)));
+            }
+            guard = match self.wait_until(guard, deadline) {
+                (Ok(guard), _) => guard,
+                (Err(poisoned), outcome) => {
+                    let result = WaitTimeoutResult(outcome == Outcome::TimedOut);
+                    return Err(PoisonError::new((poisoned.into_inner(), result)));
+                }
+            };
+        }
+    }
+
+    /// Enters the list before the lock is let go, so that no notification in between is missed.
+    fn wait_until<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        deadline: Option<Instant>,
+    ) -> (LockResult<MutexGuard<'a, T>>, Outcome) {
+        let mutex = guard.mutex();
+        let ticket = lock(&self.waiters).push_back(current());
+        drop(guard);
+        let outcome = wait_until_taken(&self.waiters, ticket, WaitReason::Condvar, deadline);
+        (mutex.lock(), outcome)
+    }
+
+    /// Wakes the waiter that has waited longest, if there is one. Never waits.
+    pub fn notify_one(&self) {
+        let first = lock(&self.waiters).pop_front();
+        if let Some(waiter) = first {
+            unpark(&waiter);
+        }
+    }
+
+    /// Wakes all who wait now. Never waits.
+    pub fn notify_all(&self) {
+        let all = lock(&self.waiters).take_all();
+        all.iter().for_each(|waiter| unpark(waiter));
+    }
+}
+
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Condvar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condvar").finish_non_exhaustive()
+    }
+}

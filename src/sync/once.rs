@@ -1,0 +1,192 @@
+//! [`Once`]: something that is done once, however many ask for it.
+
+use super::wait_list::{WaitList, wait_until_taken};
+use crate::atomics::{self, AtomicU8, Ordering, const_fn, lock};
+use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+const INCOMPLETE: u8 = 0;
+const POISONED: u8 = 1;
+const RUNNING: u8 = 2;
+const COMPLETE: u8 = 3;
+
+/// One-time initialisation, as [`std::sync::Once`]. Others wait while one runs the closure, which may
+/// itself wait; a closure that panics poisons.
+///
+/// ```
+/// use lisle::sync::Once;
+/// static START: Once = Once::new();
+/// START.call_once(|| println!("once"));
+/// START.call_once(|| unreachable!());
+/// ```
+pub struct Once {
+    state: AtomicU8,
+    waiters: atomics::Mutex<WaitList<Waiter>>,
+}
+
+impl UnwindSafe for Once {}
+impl RefUnwindSafe for Once {}
+
+/// What a closure of [`Once::call_once_force`] learns.
+pub struct OnceState {
+    poisoned: bool,
+    /// What the state becomes when the closure has returned.
+    then: Cell<u8>,
+}
+
+impl OnceState {
+    /// Whether an earlier closure panicked.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// The closure returns without having done the work: as if it had panicked.
+    pub(crate) fn poison(&self) {
+        self.then.set(POISONED);
+    }
+}
+
+impl fmt::Debug for OnceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnceState").field("poisoned", &self.is_poisoned()).finish_non_exhaustive()
+    }
+}
+
+/// Publishes how the closure ended, also when it unwinds.
+struct Running<'a> {
+    once: &'a Once,
+    then: u8,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut waiters = lock(&self.once.waiters);
+        self.once.state.store(self.then, Ordering::Release);
+        let all = waiters.take_all();
+        drop(waiters);
+        all.iter().for_each(|waiter| unpark(waiter));
+    }
+}
+
+impl Once {
+    const_fn! {
+        /// One that has not run.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self { state: AtomicU8::new(INCOMPLETE), waiters: atomics::Mutex::new(WaitList::new()) }
+        }
+    }
+
+    /// Runs `f` if nobody has; waits if another is running its closure. When it returns, some closure has
+    /// completed, and what it wrote is visible.
+    ///
+    /// # Panics
+    /// If an earlier closure panicked. A closure that calls this on its own `Once` waits for itself for
+    /// ever, as with std.
+    #[inline]
+    pub fn call_once<F: FnOnce()>(&self, f: F) {
+        if self.is_completed() {
+            return;
+        }
+        let mut f = Some(f);
+        self.call(false, &mut |_| f.take().expect("runs once")());
+    }
+
+    /// As [`call_once`](Self::call_once), but also after a panic.
+    #[inline]
+    pub fn call_once_force<F: FnOnce(&OnceState)>(&self, f: F) {
+        if self.is_completed() {
+            return;
+        }
+        let mut f = Some(f);
+        self.call(true, &mut |state| f.take().expect("runs once")(state));
+    }
+
+    /// Whether a closure has completed.
+    #[inline]
+    pub fn is_completed(&self) -> bool {
+        self.state.load(Ordering::Acquire) == COMPLETE
+    }
+
+    /// Waits until a closure has completed.
+    ///
+    /// # Panics
+    /// If one panicked.
+    pub fn wait(&self) {
+        self.wait_for_completion(false);
+    }
+
+    /// Waits until a closure has completed, whether or not others panicked before.
+    pub fn wait_force(&self) {
+        self.wait_for_completion(true);
+    }
+
+    fn wait_for_completion(&self, force: bool) {
+        loop {
+            match self.state.load(Ordering::Acquire) {
+                COMPLETE => return,
+                POISONED if !force => poisoned(),
+                _ => self.wait_for_change(|state| state != COMPLETE && (force || state != POISONED)),
+            }
+        }
+    }
+
+    pub(crate) fn state(&mut self) -> (bool, bool) {
+        let state = self.state.load(Ordering::Relaxed);
+        (state == COMPLETE, state == POISONED)
+    }
+
+    #[cold]
+    fn call(&self, force: bool, f: &mut dyn FnMut(&OnceState)) {
+        spend_budget();
+        loop {
+            let state = self.state.load(Ordering::Acquire);
+            match state {
+                COMPLETE => return,
+                POISONED if !force => poisoned(),
+                INCOMPLETE | POISONED => {
+                    let taken = self.state.compare_exchange(state, RUNNING, Ordering::Acquire, Ordering::Acquire);
+                    if taken.is_ok() {
+                        let mut running = Running { once: self, then: POISONED };
+                        let seen = OnceState { poisoned: state == POISONED, then: Cell::new(COMPLETE) };
+                        f(&seen);
+                        running.then = seen.then.get();
+                        return;
+                    }
+                }
+                _ => self.wait_for_change(|state| state == RUNNING),
+            }
+        }
+    }
+
+    /// Waits for the end of a closure, unless `wait` says no under the list's lock.
+    fn wait_for_change(&self, wait: impl Fn(u8) -> bool) {
+        let mut waiters = lock(&self.waiters);
+        if !wait(self.state.load(Ordering::Acquire)) {
+            return;
+        }
+        let ticket = waiters.push_back(current());
+        drop(waiters);
+        wait_until_taken(&self.waiters, ticket, WaitReason::Once, None);
+    }
+}
+
+#[cold]
+fn poisoned() -> ! {
+    panic!("Once instance has previously been poisoned");
+}
+
+impl Default for Once {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Once").finish_non_exhaustive()
+    }
+}

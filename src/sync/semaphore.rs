@@ -1,0 +1,196 @@
+//! [`Semaphore`]: a number of permits, handed out in order. (Go's `golang.org/x/sync/semaphore`.)
+
+use super::wait_list::{AsWaitList, Outcome, WaitList, wait_until_taken};
+use crate::atomics::{self, const_fn, lock};
+use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+struct Entry {
+    wanted: usize,
+    waiter: Waiter,
+}
+
+struct State {
+    free: usize,
+    waiters: WaitList<Entry>,
+}
+
+impl AsWaitList<Entry> for State {
+    fn as_wait_list(&mut self) -> &mut WaitList<Entry> {
+        &mut self.waiters
+    }
+}
+
+/// A weighted semaphore: waiters are served strictly in the order in which they came, so that one who wants
+/// much is not passed by for ever by those who want little.
+///
+/// ```
+/// use lisle::sync::Semaphore;
+/// use std::sync::Arc;
+/// let at_most_two = Arc::new(Semaphore::new(2));
+/// let handles: Vec<_> = (0..6)
+///     .map(|_| {
+///         let at_most_two = Arc::clone(&at_most_two);
+///         lisle::go(move || {
+///             let _permit = at_most_two.acquire(1);
+///             // two at a time get here
+///         })
+///     })
+///     .collect();
+/// for handle in handles {
+///     handle.join().unwrap();
+/// }
+/// assert_eq!(at_most_two.available(), 2);
+/// ```
+pub struct Semaphore {
+    permits: usize,
+    state: atomics::Mutex<State>,
+}
+
+impl Semaphore {
+    const_fn! {
+        /// A semaphore with so many permits.
+        #[must_use]
+        pub const fn new(permits: usize) -> Self {
+            Self { permits, state: atomics::Mutex::new(State { free: permits, waiters: WaitList::new() }) }
+        }
+    }
+
+    /// Waits for `wanted` permits, which come back when the result is dropped. Zero is given at once.
+    ///
+    /// # Panics
+    /// If more are wanted than there are: the wait would never end.
+    pub fn acquire(&self, wanted: usize) -> Permit<'_> {
+        self.take(wanted, None);
+        Permit { semaphore: self, count: wanted }
+    }
+
+    /// As [`acquire`](Self::acquire), for a permit that may go anywhere, into a goroutine for example.
+    ///
+    /// # Panics
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_owned(self: &Arc<Self>, wanted: usize) -> OwnedPermit {
+        self.take(wanted, None);
+        OwnedPermit { semaphore: Arc::clone(self), count: wanted }
+    }
+
+    /// As [`acquire`](Self::acquire), for at most `timeout`.
+    ///
+    /// # Panics
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_timeout(&self, wanted: usize, timeout: Duration) -> Option<Permit<'_>> {
+        let in_time = match crate::clock::deadline(timeout) {
+            Some(deadline) => self.take(wanted, Some(deadline)),
+            None => self.take(wanted, None),
+        };
+        in_time.then_some(Permit { semaphore: self, count: wanted })
+    }
+
+    /// `wanted` permits if they are free and nobody waits. Never waits.
+    pub fn try_acquire(&self, wanted: usize) -> Option<Permit<'_>> {
+        self.try_take(wanted).then_some(Permit { semaphore: self, count: wanted })
+    }
+
+    /// Permits that are free now.
+    pub fn available(&self) -> usize {
+        lock(&self.state).free
+    }
+
+    fn try_take(&self, wanted: usize) -> bool {
+        let mut state = lock(&self.state);
+        let free = state.free >= wanted && state.waiters.is_empty();
+        if free {
+            state.free -= wanted;
+        }
+        free
+    }
+
+    /// Whether the permits came before the deadline.
+    fn take(&self, wanted: usize, deadline: Option<Instant>) -> bool {
+        assert!(
+            wanted <= self.permits,
+            "{wanted} permits are wanted of a semaphore that has {}: the wait would never end",
+            self.permits
+        );
+        spend_budget();
+        if self.try_take(wanted) {
+            return true;
+        }
+        let mut state = lock(&self.state);
+        let ticket = state.waiters.push_back(Entry { wanted, waiter: current() });
+        // Permits may have come back in between.
+        let served = state.serve();
+        drop(state);
+        wake(&served);
+        let outcome = wait_until_taken(&self.state, ticket, WaitReason::Semaphore, deadline);
+        if outcome == Outcome::TimedOut {
+            // Those behind may want less than we did.
+            self.release(0);
+        }
+        outcome == Outcome::Taken
+    }
+
+    fn release(&self, count: usize) {
+        let mut state = lock(&self.state);
+        state.free += count;
+        let served = state.serve();
+        drop(state);
+        wake(&served);
+    }
+}
+
+impl State {
+    /// Gives what is free to those who are first.
+    fn serve(&mut self) -> Vec<Entry> {
+        let mut served = Vec::new();
+        while self.waiters.front().is_some_and(|first| first.wanted <= self.free) {
+            let Some(first) = self.waiters.pop_front() else { break };
+            self.free -= first.wanted;
+            served.push(first);
+        }
+        served
+    }
+}
+
+fn wake(served: &[Entry]) {
+    served.iter().for_each(|entry| unpark(&entry.waiter));
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore")
+            .field("permits", &self.permits)
+            .field("available", &self.available())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Permits of a [`Semaphore`]; they come back when this is dropped.
+#[must_use = "the permits come back when this is dropped"]
+#[derive(Debug)]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    count: usize,
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.semaphore.release(self.count);
+    }
+}
+
+/// As [`Permit`], of a shared [`Semaphore`].
+#[must_use = "the permits come back when this is dropped"]
+#[derive(Debug)]
+pub struct OwnedPermit {
+    semaphore: Arc<Semaphore>,
+    count: usize,
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        self.semaphore.release(self.count);
+    }
+}
