@@ -179,6 +179,20 @@ pub(crate) fn unpark(g: &G) {
     }
 }
 
+/// Unparks many. Those of a large crowd have left the processor's caches, so they are asked for ahead.
+pub(crate) fn unpark_all(crowd: &[Waiter]) {
+    const AHEAD: usize = 8;
+    for (i, g) in crowd.iter().enumerate() {
+        if let Some(later) = crowd.get(i + 2 * AHEAD) {
+            later.prefetch();
+        }
+        if let Some(soon) = crowd.get(i + AHEAD) {
+            soon.prefetch_stack();
+        }
+        unpark(g);
+    }
+}
+
 #[cold]
 fn unpark_remote(g: &G) {
     if let Some(thread) = g.extra.as_ref().and_then(|extra| extra.thread.as_ref()) {

@@ -135,6 +135,7 @@ fn park(n: usize) {
         }
         started.wait();
         report("park_1m_start", start, n);
+        eprintln!("{:?}", lisle::metrics());
         println!("park_1m_bytes {:.3}", (memory() - before) as f64 / n as f64);
         let start = Instant::now();
         release.set(()).unwrap();

@@ -12,7 +12,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `g` | the goroutine object: who may touch which field |
-//! | `task` | its closure and its result |
+//! | `task`, `task_memory` | its closure and its result, and where they lie |
 //! | `worker` | the loop that runs goroutines; order of work, fairness, stealing |
 //! | `inbox`, `idle` | how others hand over work, and how nobody sleeps through it (proof sketch there) |
 //! | `keep_thread`, `scan`, `lint` | when a goroutine must not switch |
@@ -33,6 +33,7 @@ pub(crate) mod keep_thread;
 mod lint;
 pub(crate) mod scan;
 pub(crate) mod task;
+pub(crate) mod task_memory;
 pub(crate) mod watchdog;
 pub(crate) mod worker;
 

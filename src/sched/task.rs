@@ -16,9 +16,11 @@
 //! information together with their run states. Here the run states are the home worker's alone.)
 
 use super::g::{Extra, G, GRef, TaskVTable};
+use super::task_memory;
 use super::worker::Worker;
 use crate::park::WaitReason;
 use crate::scope::ScopeData;
+use std::alloc::Layout;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
@@ -66,8 +68,10 @@ where
 {
     let g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.extra);
     let body = UnsafeCell::new(ManuallyDrop::new(Body::<F, T>::Unstarted(f)));
-    let task = Box::new(Task { g, scope: new.scope, body });
-    let pointer = NonNull::from(Box::leak(task)).cast::<G>();
+    let memory = task_memory::allocate(Layout::new::<Task<F, T>>()).cast::<Task<F, T>>();
+    // SAFETY: new memory of the right layout.
+    unsafe { memory.write(Task { g, scope: new.scope, body }) };
+    let pointer = memory.cast::<G>();
     // SAFETY: a new object counts two references: this is the run reference.
     let g = unsafe { GRef::from_raw(pointer) };
     // SAFETY: it counts a second one, for the handle.
@@ -203,9 +207,13 @@ unsafe fn take_result<F, T>(g: &G) -> thread::Result<T> {
 /// # Safety
 /// The last reference is gone; `g` heads a `Task<F, T>`.
 unsafe fn deallocate<F, T>(g: NonNull<G>) {
-    // SAFETY: it came from `Box::leak` in `new_task`, and nobody can reach it any more. `body` is in
-    // ManuallyDrop; the header and the scope's Arc hold nothing of the user's.
-    drop(unsafe { Box::from_raw(g.cast::<Task<F, T>>().as_ptr()) });
+    let task = g.cast::<Task<F, T>>();
+    // SAFETY: it was made by `new_task`, and nobody can reach it any more. `body` is in ManuallyDrop; the
+    // header and the scope's Arc hold nothing of the user's.
+    unsafe {
+        task.drop_in_place();
+        task_memory::free(task.cast(), Layout::new::<Task<F, T>>());
+    }
 }
 
 /// The receiving end of a goroutine's result: what every join handle holds.

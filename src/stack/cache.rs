@@ -19,7 +19,7 @@ const KEEP: usize = 2 * LARGEST_RUN;
 /// What a worker keeps when it goes to sleep.
 const KEEP_IDLE: usize = 32;
 const SMALLEST_SLAB: usize = 4 * 1024 * 1024;
-const LARGEST_SLAB: usize = 64 * 1024 * 1024;
+const LARGEST_SLAB: usize = 512 * 1024 * 1024;
 
 /// One worker's stacks.
 pub(crate) struct StackCache {

@@ -2,7 +2,7 @@
 
 use super::wait_list::{AsWaitList, WaitList, wait_until_taken};
 use crate::atomics::{self, const_fn, lock};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use crate::park::{WaitReason, Waiter, current, spend_budget, unpark_all};
 use std::fmt;
 
 struct State {
@@ -72,7 +72,7 @@ impl Barrier {
         state.arrived = 0;
         let all = state.waiters.take_all();
         drop(state);
-        all.iter().for_each(|waiter| unpark(waiter));
+        unpark_all(&all);
         BarrierWaitResult(true)
     }
 }

@@ -3,7 +3,7 @@
 use super::mutex::MutexGuard;
 use super::wait_list::{Outcome, WaitList, wait_until_taken};
 use crate::atomics::{self, const_fn, lock};
-use crate::park::{WaitReason, Waiter, current, unpark};
+use crate::park::{WaitReason, Waiter, current, unpark, unpark_all};
 use std::fmt;
 use std::sync::{LockResult, PoisonError};
 use std::time::{Duration, Instant};
@@ -149,7 +149,7 @@ impl Condvar {
     /// Wakes all who wait now. Never waits.
     pub fn notify_all(&self) {
         let all = lock(&self.waiters).take_all();
-        all.iter().for_each(|waiter| unpark(waiter));
+        unpark_all(&all);
     }
 }
 

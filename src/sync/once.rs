@@ -1,8 +1,8 @@
 //! [`Once`]: something that is done once, however many ask for it.
 
-use super::wait_list::{WaitList, wait_until_taken};
+use super::wait_list::WaitList;
 use crate::atomics::{self, AtomicU8, Ordering, const_fn, lock};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use crate::park::{WaitReason, Waiter, current, park, spend_budget, unpark_all};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -67,7 +67,7 @@ impl Drop for Running<'_> {
         self.once.state.store(self.then, Ordering::Release);
         let all = waiters.take_all();
         drop(waiters);
-        all.iter().for_each(|waiter| unpark(waiter));
+        unpark_all(&all);
     }
 }
 
@@ -168,9 +168,13 @@ impl Once {
         if !wait(self.state.load(Ordering::Acquire)) {
             return;
         }
-        let ticket = waiters.push_back(current());
+        waiters.push_back(current());
         drop(waiters);
-        wait_until_taken(&self.waiters, ticket, WaitReason::Once, None);
+        // The state says when it is over: no need for a million waiters to ask the list one by one. Who
+        // leaves on a stray token may still be in it, and gets another stray token from there.
+        while wait(self.state.load(Ordering::Acquire)) {
+            park(WaitReason::Once);
+        }
     }
 }
 

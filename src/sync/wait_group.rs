@@ -3,7 +3,7 @@
 
 use super::wait_list::{WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicU64, Ordering, lock};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use crate::park::{WaitReason, Waiter, current, spend_budget, unpark_all};
 use std::fmt;
 use std::sync::Arc;
 
@@ -131,7 +131,7 @@ impl Inner {
         let unchanged = self.state.compare_exchange(state, 0, Ordering::AcqRel, Ordering::Acquire);
         let all = list.take_all();
         drop(list);
-        all.iter().for_each(|waiter| unpark(waiter));
+        unpark_all(&all);
         assert!(unchanged.is_ok(), "sync: WaitGroup misuse: Add called concurrently with Wait");
     }
 
