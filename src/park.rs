@@ -145,23 +145,25 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&G) -> R) -> R {
 /// Waits for the token. May end without one; callers check their condition again.
 #[inline(always)]
 pub(crate) fn park(reason: WaitReason) {
-    Worker::with_current(|worker| match running(worker) {
+    // SAFETY: used within this function only.
+    match running(unsafe { Worker::current() }) {
         Some((worker, g)) => park_goroutine(worker, g, reason),
         None => thread_self().parker.park(),
-    });
+    }
 }
 
 /// Waits for the token until `deadline` at the latest; `None` is for ever.
 pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
     let Some(deadline) = deadline else { return park(reason) };
-    Worker::with_current(|worker| match running(worker) {
+    // SAFETY: used within this function only.
+    match running(unsafe { Worker::current() }) {
         Some((worker, g)) => {
             let timer = worker.timers.borrow_mut().insert(deadline, g);
             park_goroutine(worker, g, reason);
             worker.timers.borrow_mut().remove(timer);
         }
         None => thread_self().parker.park_deadline(deadline),
-    });
+    }
 }
 
 /// Leaves the token, which ends the wait of `g` now or its next one at once. From any thread.
@@ -242,10 +244,11 @@ fn switch_out(pinned: &Pinned) {
 /// Lets others run, if the goroutine may switch at all. On an OS thread: the kernel's yield.
 #[inline(always)]
 pub(crate) fn yield_now() {
-    Worker::with_current(|worker| match running(worker) {
+    // SAFETY: used within this function only.
+    match running(unsafe { Worker::current() }) {
         Some((worker, g)) => yield_goroutine(worker, g),
         None => std::thread::yield_now(),
-    });
+    }
 }
 
 #[inline(always)]

@@ -300,11 +300,22 @@ impl Drop for ExitSentinel {
 }
 
 impl Worker {
+    /// The calling thread's worker, where a closure would get in the way of inlining (see `park`).
+    ///
+    /// # Safety
+    /// The reference must not outlive the call of the function that asks: the lifetime is a lie.
+    #[inline(always)]
+    pub(crate) unsafe fn current<'a>() -> Option<&'a Self> {
+        // SAFETY: null, or set by `main` on this thread to a worker that lives until it is nulled again,
+        // and no goroutine runs on this thread after that.
+        unsafe { WORKER.get().as_ref() }
+    }
+
     /// Calls `f` with the calling thread's worker.
     #[inline(always)]
     pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Self>) -> R) -> R {
-        // SAFETY: null, or set by `main` on this thread to a worker that lives until it is nulled again.
-        f(unsafe { WORKER.get().as_ref() })
+        // SAFETY: `f` cannot keep it.
+        f(unsafe { Self::current() })
     }
 
     /// The body of a worker thread.
