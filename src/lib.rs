@@ -1,52 +1,91 @@
-//! crate docs follow
+//! Goroutines for Rust: plain blocking code on lightweight threads, a million of them at once.
+//!
+//! ```
+//! use lisle::{go, sync::WaitGroup, time::sleep};
+//! use std::time::Duration;
+//!
+//! let group = WaitGroup::new();
+//! for i in 1..=3 {
+//!     group.go(move || {
+//!         println!("goroutine {i} starts");
+//!         sleep(Duration::from_millis(10)); // others run meanwhile
+//!         println!("goroutine {i} ends");
+//!     });
+//! }
+//! group.wait();
+//! assert_eq!(go(|| 6 * 7).join().unwrap(), 42);
+//! ```
+//!
+//! There is no `async`, no colour of functions, no macro on `main`, and no `unsafe` in your hands: the
+//! runtime starts with the first [`go`]. What is written for `std::thread` and `std::sync` moves over by its
+//! imports; what is written in Go moves over line by line.
+//!
+//! | to … | use |
+//! | --- | --- |
+//! | start a goroutine | [`go`], [`go!`](macro@go), [`Builder`]; [`go_local`] for closures that are not `Send` |
+//! | borrow from the caller | [`scope`](scope()) |
+//! | wait for others | [`JoinHandle::join`], [`sync::WaitGroup`], [`sync`] |
+//! | wait for time to pass | [`time::sleep`] |
+//! | call what blocks a thread | [`blocking`](blocking()) |
+//! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |
+//! | configure | [`Config`], or the environment (`LISLE_WORKERS`, …) |
+//!
+//! # Before you rely on it
+//! Read the page [Contract](contract): what is guaranteed, what nobody can guarantee, and the first rule:
+//! **wait on lisle's locks, not on std's**.
+//!
+//! # Platform
+//! Linux on x86-64 is what is tested. Linux 6.13 or later gives a million goroutines on the default limits;
+//! older kernels give about 32,000 until `vm.max_map_count` is raised.
 
 mod atomics;
+mod clock;
 pub mod sync;
+
+/// Declares what exists outside the loom models only.
+macro_rules! not_under_loom {
+    ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };
+}
+
+not_under_loom! {
+    mod blocking;
+    #[doc = include_str!("contract.md")]
+    pub mod contract {}
+    mod cpu;
+    mod goroutine;
+    mod local;
+    mod park;
+    mod poll;
+    mod runtime;
+    mod sched;
+    mod scope;
+    mod spawn;
+    mod stack;
+    pub mod time;
+    mod timer;
+
+    pub use crate::{
+        blocking::blocking,
+        goroutine::{Cancelled, Exited, Goroutine, current, exit, no_switch, park, park_timeout, yield_now},
+        local::{AccessError, LocalKey},
+        park::WaitReason,
+        runtime::{Config, Metrics, PanicPolicy, Runtime, metrics, num_goroutines, run},
+        sched::watchdog::{GoroutineInfo, StuckKind, StuckReport},
+        scope::{Scope, ScopedJoinHandle, scope},
+        spawn::{Builder, JoinHandle, LocalJoinHandle, go, go_local},
+        stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE},
+    };
+}
 
 #[cfg(loom)]
 #[path = "park_loom.rs"]
 mod park;
-
-#[cfg(not(loom))]
-mod runtime_modules {}
-
-#[cfg(not(loom))]
-mod blocking;
-mod clock;
-#[cfg(not(loom))]
-mod cpu;
-#[cfg(not(loom))]
-mod goroutine;
-#[cfg(not(loom))]
-mod local;
-#[cfg(not(loom))]
-mod park;
-#[cfg(not(loom))]
-mod poll;
-#[cfg(not(loom))]
-mod runtime;
-#[cfg(not(loom))]
-mod sched;
-#[cfg(not(loom))]
-mod scope;
-#[cfg(not(loom))]
-mod spawn;
-#[cfg(not(loom))]
-mod stack;
-#[cfg(not(loom))]
-pub mod time;
-#[cfg(not(loom))]
-mod timer;
-
-#[cfg(not(loom))]
-pub use crate::{
-    blocking::blocking,
-    goroutine::{Cancelled, Exited, Goroutine, current, exit, no_switch, park, park_timeout, yield_now},
-    local::{AccessError, LocalKey},
-    park::WaitReason,
-    runtime::{Config, Metrics, PanicPolicy, Runtime, metrics, num_goroutines, run},
-    sched::watchdog::{GoroutineInfo, StuckKind, StuckReport},
-    scope::{Scope, ScopedJoinHandle, scope},
-    spawn::{Builder, JoinHandle, LocalJoinHandle, go, go_local},
-    stack::{DEFAULT_STACK_SIZE, MAX_STACK_SIZE, MIN_STACK_SIZE},
-};
+/// The protocol files of the scheduler, alone.
+#[cfg(loom)]
+#[path = "sched"]
+mod sched_models {
+    pub(crate) mod idle;
+    pub(crate) mod inbox;
+}
+#[cfg(all(loom, test))]
+mod loom_models;

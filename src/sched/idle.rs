@@ -35,7 +35,7 @@
 //! A sleeper that is woken for fresh work counts as a searcher from the moment it is chosen, so that a
 //! burst of spawns wakes one worker, not all; that worker wakes the next one when it finds work.
 //!
-//! The loom models of this file (`tests/loom.rs`) check both pairs, the last-searcher rule, and that the
+//! The loom models (`src/loom_models.rs`) check both pairs, the last-searcher rule, and that the
 //! counts return to zero.
 //!
 //! # Rejected

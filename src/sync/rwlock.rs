@@ -103,8 +103,10 @@ impl RawRwLock {
             if state & QUEUED != 0 {
                 break;
             }
-            // Only if it is held: a free lock would never be handed over.
-            if state != 0
+            // Only if it is held in a way that keeps us out: a free lock would never be handed over, and a
+            // reader has no reason to wait for readers.
+            let kept_out = if kind == Kind::Reader { state & WRITER != 0 } else { state != 0 };
+            if kept_out
                 && self.state.compare_exchange(state, state | QUEUED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
             {
                 break;

@@ -1,0 +1,340 @@
+//! The loom models: every interleaving (up to a bound on preemptions) of the wake-up protocols, which are
+//! the very sources that run in production, with loom's atomics under them. Run by `ci/loom`.
+
+use crate::sched_models::idle::{Idle, Sleeper};
+use crate::sched_models::inbox::{Inbox, Linked};
+use crate::sync::{Barrier, Condvar, Mutex, Once, RwLock, Semaphore, WaitGroup};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use loom::thread;
+use std::ptr::NonNull;
+
+fn model(body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(body);
+}
+
+struct Node {
+    link: AtomicPtr<Node>,
+    value: usize,
+}
+
+// SAFETY: the link is a field, used by inboxes alone.
+unsafe impl Linked for Node {
+    fn link(&self) -> &AtomicPtr<Self> {
+        &self.link
+    }
+}
+
+fn node(value: usize) -> NonNull<Node> {
+    NonNull::from(Box::leak(Box::new(Node { link: AtomicPtr::new(std::ptr::null_mut()), value })))
+}
+
+fn values(inbox: &Inbox<Node>) -> Vec<usize> {
+    // SAFETY: each node comes out once, and was leaked by `node`.
+    inbox.take().map(|node| unsafe { Box::from_raw(node.as_ptr()) }.value).collect()
+}
+
+#[test]
+fn inbox_loses_and_doubles_nothing() {
+    model(|| {
+        let inbox = Arc::new(Inbox::new());
+        let producers: Vec<_> = (0..2)
+            .map(|producer| {
+                let inbox = Arc::clone(&inbox);
+                thread::spawn(move || {
+                    for i in 0..2 {
+                        // SAFETY: a new node, alive until it is taken.
+                        unsafe { inbox.push(node(10 * producer + i)) };
+                    }
+                })
+            })
+            .collect();
+        let mut got = values(&inbox);
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        got.extend(values(&inbox));
+        let of = |producer: usize| got.iter().copied().filter(|v| v / 10 == producer).collect::<Vec<_>>();
+        assert_eq!((of(0), of(1)), (vec![0, 1], vec![10, 11]), "each producer's in order");
+    });
+}
+
+#[test]
+fn pinned_work_is_never_slept_through() {
+    model(|| {
+        let inbox = Arc::new(Inbox::new());
+        let sleeper = Arc::new(Sleeper::new());
+        let eventfd = Arc::new(AtomicBool::new(false));
+        let producer = {
+            let (inbox, sleeper, eventfd) = (Arc::clone(&inbox), Arc::clone(&sleeper), Arc::clone(&eventfd));
+            thread::spawn(move || {
+                // SAFETY: a new node, alive until it is taken.
+                unsafe { inbox.push(node(1)) };
+                if sleeper.must_wake() {
+                    eventfd.store(true, Ordering::Release);
+                }
+            })
+        };
+        // The worker: announce, look again, sleep only if there is nothing.
+        sleeper.announce();
+        let sleeps = inbox.is_empty();
+        producer.join().unwrap();
+        if sleeps {
+            assert!(eventfd.load(Ordering::Acquire), "the worker sleeps, work is there, nobody wakes it");
+        }
+        sleeper.retract();
+        assert_eq!(values(&inbox), [1]);
+    });
+}
+
+/// One producer of fresh work, one worker that was searching and gives up.
+#[test]
+fn fresh_work_is_never_slept_through() {
+    model(|| {
+        let idle = Arc::new(Idle::new());
+        let work = Arc::new(AtomicUsize::new(0));
+        let eventfd = Arc::new(AtomicBool::new(false));
+        assert!(idle.try_search(2));
+        let producer = {
+            let (idle, work, eventfd) = (Arc::clone(&idle), Arc::clone(&work), Arc::clone(&eventfd));
+            thread::spawn(move || {
+                work.store(1, Ordering::Release);
+                if idle.worker_to_wake() == Some(0) {
+                    eventfd.store(true, Ordering::Release);
+                }
+            })
+        };
+        let must_look = idle.doze(0, true);
+        let sleeps = !(must_look && work.load(Ordering::Acquire) == 1);
+        if sleeps {
+            producer.join().unwrap();
+            assert!(eventfd.load(Ordering::Acquire), "the worker sleeps, work is there, nobody wakes it");
+        } else {
+            producer.join().unwrap();
+        }
+        if idle.rouse(0) {
+            idle.found_work();
+        }
+        assert!(idle.is_settled());
+    });
+}
+
+/// Two workers go to sleep while work for both comes: the last searcher's rule.
+#[test]
+fn the_last_searcher_leaves_no_work_behind() {
+    model(|| {
+        let idle = Arc::new(Idle::new());
+        let work = Arc::new(AtomicUsize::new(0));
+        let woken = Arc::new(AtomicUsize::new(0));
+        assert!(idle.try_search(2));
+        let wake = |idle: &Idle, woken: &AtomicUsize| {
+            if idle.worker_to_wake().is_some() {
+                woken.fetch_add(1, Ordering::AcqRel);
+            }
+        };
+        let producer = {
+            let (idle, work, woken) = (Arc::clone(&idle), Arc::clone(&work), Arc::clone(&woken));
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    work.fetch_add(1, Ordering::AcqRel);
+                    wake(&idle, &woken);
+                }
+            })
+        };
+        // Worker 1 sleeps already or is about to; worker 0 searches, and takes one piece if it finds it.
+        let other = {
+            let (idle, work) = (Arc::clone(&idle), Arc::clone(&work));
+            thread::spawn(move || {
+                let must_look = idle.doze(1, false);
+                !(must_look && work.load(Ordering::Acquire) > 0)
+            })
+        };
+        let take = || work.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok();
+        if take() {
+            if idle.found_work() && work.load(Ordering::SeqCst) > 0 {
+                wake(&idle, &woken);
+            }
+        } else if idle.doze(0, true) && work.load(Ordering::Acquire) > 0 {
+            idle.rouse(0);
+        } else {
+            producer.join().unwrap();
+            let other_sleeps = other.join().unwrap();
+            assert!(!other_sleeps || woken.load(Ordering::Acquire) > 0 || work.load(Ordering::Acquire) == 0);
+            return;
+        }
+        producer.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn mutex_excludes_and_wakes_all_waiters() {
+    model(|| {
+        let counter = Arc::new(Mutex::new(0));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let counter = Arc::clone(&counter);
+                thread::spawn(move || *counter.lock().unwrap() += 1)
+            })
+            .collect();
+        *counter.lock().unwrap() += 1;
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(*counter.lock().unwrap(), 3);
+    });
+}
+
+#[test]
+fn mutex_hand_over_after_lost_races() {
+    model(|| {
+        let counter = Arc::new(Mutex::new(0));
+        let other = {
+            let counter = Arc::clone(&counter);
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    *counter.lock().unwrap() += 1;
+                }
+            })
+        };
+        for _ in 0..2 {
+            *counter.lock().unwrap() += 1;
+        }
+        other.join().unwrap();
+        assert_eq!(*counter.lock().unwrap(), 4);
+    });
+}
+
+#[test]
+fn rwlock_readers_and_writers_all_get_in() {
+    model(|| {
+        let value = Arc::new(RwLock::new(0));
+        let writer = {
+            let value = Arc::clone(&value);
+            thread::spawn(move || *value.write().unwrap() += 1)
+        };
+        let reader = {
+            let value = Arc::clone(&value);
+            thread::spawn(move || assert!(*value.read().unwrap() <= 2))
+        };
+        *value.write().unwrap() += 1;
+        writer.join().unwrap();
+        reader.join().unwrap();
+        assert_eq!(*value.read().unwrap(), 2);
+    });
+}
+
+#[test]
+fn rwlock_downgrade_lets_readers_in() {
+    model(|| {
+        let value = Arc::new(RwLock::new(0));
+        let reader = {
+            let value = Arc::clone(&value);
+            thread::spawn(move || *value.read().unwrap())
+        };
+        let mut guard = value.write().unwrap();
+        *guard = 1;
+        let shared = crate::sync::RwLockWriteGuard::downgrade(guard);
+        assert_eq!(*shared, 1);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn condvar_notification_between_unlock_and_park_is_kept() {
+    model(|| {
+        let pair = Arc::new((Mutex::new(false), Condvar::new()));
+        let notifier = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || {
+                *pair.0.lock().unwrap() = true;
+                pair.1.notify_one();
+            })
+        };
+        let mut ready = pair.0.lock().unwrap();
+        while !*ready {
+            ready = pair.1.wait(ready).unwrap();
+        }
+        drop(ready);
+        notifier.join().unwrap();
+    });
+}
+
+#[test]
+fn wait_group_wakes_its_waiters_at_zero() {
+    model(|| {
+        let group = WaitGroup::new();
+        let data = Arc::new(AtomicUsize::new(0));
+        group.add(2);
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (group, data) = (group.clone(), Arc::clone(&data));
+                thread::spawn(move || {
+                    data.fetch_add(1, Ordering::Relaxed);
+                    group.done();
+                })
+            })
+            .collect();
+        group.wait();
+        assert_eq!(data.load(Ordering::Relaxed), 2);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn semaphore_serves_in_order_and_loses_no_permit() {
+    model(|| {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let others: Vec<_> = [1, 2]
+            .map(|wanted| {
+                let semaphore = Arc::clone(&semaphore);
+                thread::spawn(move || drop(semaphore.acquire(wanted)))
+            })
+            .into();
+        drop(semaphore.acquire(2));
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(semaphore.available(), 2);
+    });
+}
+
+#[test]
+fn once_runs_once_and_all_see_it() {
+    model(|| {
+        let once = Arc::new((Once::new(), AtomicUsize::new(0)));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let once = Arc::clone(&once);
+                thread::spawn(move || {
+                    once.0.call_once(|| {
+                        once.1.fetch_add(1, Ordering::Relaxed);
+                    });
+                    assert_eq!(once.1.load(Ordering::Relaxed), 1);
+                })
+            })
+            .collect();
+        once.0.wait();
+        assert_eq!(once.1.load(Ordering::Relaxed), 1);
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn barrier_lets_all_through_with_one_leader() {
+    model(|| {
+        let barrier = Arc::new(Barrier::new(2));
+        let other = {
+            let barrier = Arc::clone(&barrier);
+            thread::spawn(move || barrier.wait().is_leader())
+        };
+        let own = barrier.wait().is_leader();
+        assert!(own != other.join().unwrap());
+    });
+}

