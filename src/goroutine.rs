@@ -55,7 +55,7 @@ impl Goroutine {
     /// Cost: on the goroutine's own worker a push on a queue, from elsewhere two atomic operations, and a
     /// system call if its worker sleeps.
     pub fn unpark(&self) {
-        crate::park::unpark(&self.g);
+        crate::park::unpark_for_user(&self.g);
     }
 }
 
@@ -80,8 +80,9 @@ pub fn current() -> Goroutine {
     Goroutine::new(crate::park::current())
 }
 
-/// Waits until the token comes, and takes it; see [`std::thread::park`]. May return without a token:
-/// always check again what you wait for.
+/// Waits until the token comes, and takes it; see [`std::thread::park`]. Check again what you wait for all
+/// the same: who gave the token may have meant something else. Other waits (locks, joins) leave the token
+/// alone.
 ///
 /// A goroutine lets its neighbours run meanwhile; an OS thread blocks (its std token is not touched).
 ///
@@ -92,12 +93,12 @@ pub fn current() -> Goroutine {
 /// ```
 #[inline(always)]
 pub fn park() {
-    crate::park::park(WaitReason::Park);
+    crate::park::park_for_user(None);
 }
 
 /// As [`park`], for at most `timeout`.
 pub fn park_timeout(timeout: Duration) {
-    crate::park::park_until(WaitReason::Park, crate::clock::deadline(timeout));
+    crate::park::park_for_user(crate::clock::deadline(timeout));
 }
 
 /// Lets the other goroutines of this worker run, and then goes on. Needed only in loops that compute for

@@ -2,7 +2,8 @@
 //!
 //! Everything in lisle that blocks — joins, locks, wait groups, sleep, `blocking` — ends up in [`park`].
 //! The interface is `std::thread`'s: each goroutine has one token; `unpark` leaves it, `park` waits for it
-//! and takes it. Callers loop on a condition of their own, since a stray token may end any wait.
+//! and takes it. Callers loop on a condition of their own, since a stray token may end any wait. The public
+//! `park` and `unpark` are such callers: their condition is a token of their own.
 //!
 //! # Who waits
 //! - *A goroutine* gives its worker to a neighbour: a switch of stacks, 3 ns, no atomic operation.
@@ -30,14 +31,14 @@
 //! Rejected: a parked/notified state machine in one atomic word, as std and tokio have. It costs two locked
 //! instructions for each park, and what it serialises cannot happen to a goroutine that never migrates.
 
-use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable};
+use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
 use crate::sched::keep_thread;
 use crate::sched::worker::Worker;
 use crossbeam_utils::sync::Parker;
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What a goroutine waits for, as reports show it.
@@ -153,6 +154,7 @@ pub(crate) fn park(reason: WaitReason) {
 }
 
 /// Waits for the token until `deadline` at the latest; `None` is for ever.
+#[inline(always)]
 pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
     let Some(deadline) = deadline else { return park(reason) };
     // SAFETY: used within this function only.
@@ -177,7 +179,51 @@ pub(crate) fn unpark(g: &G) {
         _ => false,
     });
     if !local {
-        unpark_remote(g);
+        unpark_remote(g, PENDING);
+    }
+}
+
+/// The user's `park`: waits for the user's token, whatever wakes it before, or for the deadline. That token
+/// is kept apart, as std keeps it: else a wait in between, for a lock say, would use it up.
+#[inline(always)]
+pub(crate) fn park_for_user(deadline: Option<Instant>) {
+    // SAFETY: used within this function only.
+    if let Some((worker, g)) = running(unsafe { Worker::current() }) {
+        let token = &g.pinned(worker).user_token;
+        while !token.replace(false) && !is_past(deadline) {
+            park_until(WaitReason::Park, deadline);
+        }
+    } else {
+        park_thread_for_user(deadline);
+    }
+}
+
+fn park_thread_for_user(deadline: Option<Instant>) {
+    let thread = thread_self().g.extra.as_ref().and_then(|extra| extra.thread.as_ref());
+    let token = &thread.expect("a stand-in has this").user_token;
+    while !token.swap(false, Ordering::Acquire) && !is_past(deadline) {
+        park_until(WaitReason::Park, deadline);
+    }
+}
+
+#[inline]
+fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= crate::clock::now())
+}
+
+/// The user's `unpark`.
+#[inline]
+pub(crate) fn unpark_for_user(g: &G) {
+    let local = Worker::with_current(|worker| match worker {
+        Some(worker) if g.is_home(worker) => {
+            g.pinned(worker).user_token.set(true);
+            worker.unpark_local(g);
+            true
+        }
+        _ => false,
+    });
+    if !local {
+        unpark_remote(g, PENDING | USER);
     }
 }
 
@@ -195,13 +241,17 @@ pub(crate) fn unpark_all(crowd: &[Waiter]) {
     }
 }
 
+/// With `bits` PENDING, and USER if the user's token is meant.
 #[cold]
-fn unpark_remote(g: &G) {
+fn unpark_remote(g: &G, bits: u8) {
     if let Some(thread) = g.extra.as_ref().and_then(|extra| extra.thread.as_ref()) {
-        thread.unpark();
+        if bits & USER != 0 {
+            thread.user_token.store(true, Ordering::Release);
+        }
+        thread.unparker.unpark();
         return;
     }
-    let before = g.wake.fetch_or(PENDING, Ordering::AcqRel);
+    let before = g.wake.fetch_or(bits, Ordering::AcqRel);
     if before & STARTED == 0 || before & (PENDING | DONE) != 0 {
         return;
     }
@@ -336,7 +386,8 @@ fn new_thread_self() -> ThreadSelf {
     static VTABLE: TaskVTable = TaskVTable { run: |_| (), cancel: |_| (), deallocate: deallocate_thread };
     let parker = Parker::new();
     let name = std::thread::current().name().map(Into::into);
-    let extra = Extra { name, thread: Some(parker.unparker().clone()), ..Extra::default() };
+    let wake = ThreadWake { unparker: parker.unparker().clone(), user_token: AtomicBool::new(false) };
+    let extra = Extra { name, thread: Some(wake), ..Extra::default() };
     let id = crate::sched::next_id_outside();
     let g = Box::new(G::new(&VTABLE, id, 0, Location::caller(), Some(Box::new(extra))));
     let pointer = NonNull::from(Box::leak(g));

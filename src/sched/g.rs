@@ -26,6 +26,7 @@
 //! | PENDING | fresh, a token waits | start → STARTED, token taken over |
 //! | STARTED | started; no message under way | waker → +PENDING and pushes into the inbox |
 //! | STARTED+PENDING | in an inbox, or about to be | drainer → STARTED |
+//! | +USER | (with PENDING) the wake-up, or one of several, is the user's `unpark` | goes with PENDING |
 //! | DONE | ended | nobody; wakers do nothing |
 //!
 //! A wake-up from the home thread touches none of this: it changes `pinned.state`, which no other thread
@@ -41,11 +42,13 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
 
 pub(crate) const STARTED: u8 = 1;
 pub(crate) const PENDING: u8 = 2;
 pub(crate) const DONE: u8 = 4;
+/// Goes with PENDING: the wake-up is the user's `unpark`.
+pub(crate) const USER: u8 = 8;
 
 pub(crate) type Coroutine = corosensei::Coroutine<(), (), (), Stack>;
 pub(crate) type Yielder = corosensei::Yielder<(), ()>;
@@ -66,8 +69,15 @@ pub(crate) struct Extra {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) own_thread: bool,
-    /// Set for the stand-in of a plain OS thread: how to wake that thread.
-    pub(crate) thread: Option<crossbeam_utils::sync::Unparker>,
+    /// Set for the stand-in of a plain OS thread.
+    pub(crate) thread: Option<ThreadWake>,
+}
+
+/// How to wake an OS thread.
+pub(crate) struct ThreadWake {
+    pub(crate) unparker: crossbeam_utils::sync::Unparker,
+    /// The user's token.
+    pub(crate) user_token: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +95,10 @@ pub(crate) enum RunState {
 /// page is touched anyway.
 pub(crate) struct Pinned {
     pub(crate) state: Cell<RunState>,
+    /// Ends the present wait, or the next: it says "look again" and nothing more.
     pub(crate) token: Cell<bool>,
+    /// The token of the user's `park` and `unpark`, which lisle's own waits must not eat up.
+    pub(crate) user_token: Cell<bool>,
     /// How many `no_switch` calls are open.
     pub(crate) no_switch: Cell<u32>,
     pub(crate) yielder: Cell<*const Yielder>,
@@ -239,6 +252,7 @@ impl G {
         let pinned = Pinned {
             state: Cell::new(RunState::Ready),
             token: Cell::new(false),
+            user_token: Cell::new(false),
             no_switch: Cell::new(0),
             yielder: Cell::new(std::ptr::null()),
             stack_bounds,
@@ -254,6 +268,7 @@ impl G {
         self.home.store(std::ptr::from_ref(worker.shared).cast_mut(), Ordering::Release);
         let before = self.wake.swap(STARTED, Ordering::AcqRel);
         self.pinned(worker).token.set(before & PENDING != 0);
+        self.pinned(worker).user_token.set(before & USER != 0);
     }
 
     /// Switches to the goroutine's stack until it parks, yields or ends. Returns whether it ended.

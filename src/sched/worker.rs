@@ -28,7 +28,7 @@
 //! by one worker than by two (measured: 165 ns each against 340).
 
 use super::Scheduler;
-use super::g::{DONE, G, GRef, PENDING, RunState, Yielder};
+use super::g::{DONE, G, GRef, PENDING, RunState, USER, Yielder};
 use super::idle::Sleeper;
 use super::inbox::Inbox;
 use super::keep_thread::KeepThread;
@@ -559,7 +559,11 @@ impl Worker {
             let g = unsafe { GRef::from_raw(g) };
             // Clears PENDING before the wake-up takes effect: whoever wakes later pushes again, whoever
             // found it set before is synchronised with by this read-modify-write.
-            if g.wake.fetch_and(!PENDING, Ordering::AcqRel) & DONE == 0 && g.is_home(self) {
+            let before = g.wake.fetch_and(!(PENDING | USER), Ordering::AcqRel);
+            if before & DONE == 0 && g.is_home(self) {
+                if before & USER != 0 {
+                    g.pinned(self).user_token.set(true);
+                }
                 self.unpark_local(&g);
             }
         }

@@ -70,7 +70,7 @@ fn report_overflow(worker: &Worker, address: usize) {
     let _ = writeln!(
         text,
         " has overflowed its stack\nstack size: {} KiB (ask for more with Builder::stack_size)\ncreated at {}",
-        (high - low) >> 10,
+        (high - low).div_ceil(1024),
         g.created_at
     );
     text.write();

@@ -85,12 +85,12 @@ impl Semaphore {
             Some(deadline) => self.take(wanted, Some(deadline)),
             None => self.take(wanted, None),
         };
-        in_time.then_some(Permit { semaphore: self, count: wanted })
+        in_time.then(|| Permit { semaphore: self, count: wanted })
     }
 
     /// `wanted` permits if they are free and nobody waits. Never waits.
     pub fn try_acquire(&self, wanted: usize) -> Option<Permit<'_>> {
-        self.try_take(wanted).then_some(Permit { semaphore: self, count: wanted })
+        self.try_take(wanted).then(|| Permit { semaphore: self, count: wanted })
     }
 
     /// Permits that are free now.
