@@ -160,9 +160,9 @@ pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
         Some((worker, g)) => {
-            let timer = worker.timers.borrow_mut().insert(deadline, g);
+            let timer = worker.add_timer(deadline, g);
             park_goroutine(worker, g, reason);
-            worker.timers.borrow_mut().remove(timer);
+            worker.remove_timer(timer);
         }
         None => thread_self().parker.park_deadline(deadline),
     }

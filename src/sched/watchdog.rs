@@ -342,7 +342,9 @@ fn make_report(worker: &WorkerShared, kind: StuckKind, lasting: Duration) -> Opt
             examples.push(GoroutineInfo::of(g));
         }
     });
-    let waiting = ready + delivered;
+    let timer = worker.counters.next_timer.load(Ordering::Relaxed);
+    let due = timer != 0 && timer <= crate::clock::as_nanos(crate::clock::now());
+    let waiting = ready + delivered + usize::from(due);
     if waiting == 0 {
         return None;
     }

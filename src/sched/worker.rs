@@ -36,7 +36,7 @@ use super::scan::Scanner;
 use super::task_memory::TaskMemory;
 use crate::stack::cache::StackCache;
 use crate::stack::slab;
-use crate::timer::Timers;
+use crate::timer::{TimerKey, Timers};
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
@@ -73,6 +73,8 @@ pub(crate) struct Counters {
     pub(crate) steals: AtomicU64,
     /// Length of the ready queue at the start of the present slice.
     pub(crate) ready: AtomicU64,
+    /// When the first timer is due, as `clock::as_nanos` has it; 0 without timers.
+    pub(crate) next_timer: AtomicU64,
 }
 
 impl Counters {
@@ -255,7 +257,7 @@ pub(crate) struct Worker {
     ready: RefCell<VecDeque<NonNull<G>>>,
     /// Fresh goroutines whose closures are not `Send`.
     local_fresh: RefCell<VecDeque<GRef>>,
-    pub(crate) timers: RefCell<Timers>,
+    timers: RefCell<Timers>,
     stacks: RefCell<StackCache>,
     pub(crate) task_memory: TaskMemory,
     pub(crate) scanner: RefCell<Scanner>,
@@ -578,9 +580,26 @@ impl Worker {
             let due = self.timers.borrow_mut().pop_due(now);
             match due {
                 Some(g) => self.unpark_local(&g),
-                None => return,
+                None => return self.publish_next_timer(),
             }
         }
+    }
+
+    pub(crate) fn add_timer(&self, deadline: Instant, g: &G) -> TimerKey {
+        let key = self.timers.borrow_mut().insert(deadline, g);
+        self.publish_next_timer();
+        key
+    }
+
+    pub(crate) fn remove_timer(&self, key: TimerKey) {
+        self.timers.borrow_mut().remove(key);
+        self.publish_next_timer();
+    }
+
+    /// For the watchdog, which tells of goroutines whose time has come but not their turn.
+    fn publish_next_timer(&self) {
+        let next = self.timers.borrow().next_deadline().map_or(0, crate::clock::as_nanos);
+        self.shared.counters.next_timer.store(next, Ordering::Relaxed);
     }
 
     /// Takes in what arrived, without running anybody: for a goroutine that waits in place.

@@ -1,0 +1,303 @@
+//! What users notice of the scheduler: fairness, time, stuck workers, start and stop.
+
+mod common;
+
+use lisle::{Builder, Config, StuckKind, go};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_sleeper_wakes_after_its_time_and_not_before() {
+    lisle::run(|| {
+        for micros in [0, 1, 100, 5_000] {
+            let (start, wanted) = (Instant::now(), Duration::from_micros(micros));
+            lisle::time::sleep(wanted);
+            assert!(start.elapsed() >= wanted);
+        }
+        lisle::time::sleep_until(Instant::now() - Duration::from_millis(1));
+    });
+}
+
+#[test]
+fn sleepers_wake_in_order_of_their_deadlines() {
+    let runtime = common::one_worker();
+    let (send, receive) = mpsc::channel();
+    runtime.run(move || {
+        let start = Instant::now() + Duration::from_millis(5);
+        let handles: Vec<_> = (0..20)
+            .rev()
+            .map(|i| {
+                let send = send.clone();
+                go(move || {
+                    lisle::time::sleep_until(start + Duration::from_millis(i));
+                    send.send(i).unwrap();
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+    assert!(receive.iter().is_sorted());
+}
+
+#[test]
+fn a_hundred_thousand_sleep_at_once() {
+    let group = lisle::sync::WaitGroup::new();
+    let start = Instant::now();
+    for i in 0..100_000 {
+        group.go(move || lisle::time::sleep(Duration::from_millis(1 + i % 50)));
+    }
+    group.wait();
+    assert!(start.elapsed() >= Duration::from_millis(50));
+}
+
+#[test]
+fn a_yielding_loop_lets_a_fresh_goroutine_start() {
+    let runtime = common::one_worker();
+    runtime.run(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&flag);
+        go(move || set.store(true, Ordering::Relaxed));
+        while !flag.load(Ordering::Relaxed) {
+            lisle::yield_now();
+        }
+    });
+}
+
+#[test]
+fn the_oldest_fresh_goroutine_is_not_starved_by_newer_ones() {
+    let runtime = common::one_worker();
+    runtime.run(|| {
+        let stop = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&stop);
+        go(move || set.store(true, Ordering::Relaxed));
+        fn chain(stop: Arc<AtomicBool>) {
+            if !stop.load(Ordering::Relaxed) {
+                // Two for one: the newest always goes first, and there is always a newer one.
+                go({
+                    let stop = Arc::clone(&stop);
+                    move || chain(stop)
+                });
+            }
+        }
+        chain(Arc::clone(&stop));
+        while !stop.load(Ordering::Relaxed) {
+            lisle::yield_now();
+        }
+    });
+}
+
+#[test]
+fn another_worker_starts_what_a_computing_one_has_spawned() {
+    let runtime = Config::new().workers(2).start().unwrap();
+    runtime.run(|| {
+        for _ in 0..50 {
+            let flag = Arc::new(AtomicBool::new(false));
+            let set = Arc::clone(&flag);
+            go(move || set.store(true, Ordering::Release));
+            while !flag.load(Ordering::Acquire) {
+                std::hint::spin_loop(); // never yields
+            }
+        }
+    });
+}
+
+#[test]
+fn fresh_work_starts_although_every_worker_is_stuck() {
+    let runtime = common::one_worker();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stuck = {
+        let stop = Arc::clone(&stop);
+        runtime.go(move || {
+            while !stop.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+        })
+    };
+    let blocked = runtime.go(|| std::thread::sleep(Duration::from_millis(50)));
+    runtime.go(move || stop.store(true, Ordering::Release)).join().unwrap();
+    stuck.join().unwrap();
+    blocked.join().unwrap();
+}
+
+#[test]
+fn the_watchdog_tells_computing_from_blocked_and_names_who_waits() {
+    for (name, kind, hold) in [
+        ("computes", StuckKind::Computing, (|| {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(300) {
+                std::hint::spin_loop();
+            }
+        }) as fn()),
+        ("blocks", StuckKind::Blocked, || std::thread::sleep(Duration::from_millis(300))),
+    ] {
+        let (send, receive) = mpsc::channel();
+        let runtime = Config::new()
+            .workers(1)
+            .stuck_after(Duration::from_millis(30))
+            .on_stuck(move |report| send.send(report.clone()).unwrap())
+            .start()
+            .unwrap();
+        runtime.run(move || {
+            let waiter = Builder::new().name("waiter").go(lisle::park).unwrap();
+            lisle::yield_now();
+            let holder = Builder::new().name(name).go(hold).unwrap();
+            let wake = waiter.goroutine();
+            // From outside, while the holder holds.
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(20));
+                wake.unpark();
+            });
+            holder.join().unwrap();
+            waiter.join().unwrap();
+        });
+        let report = receive.recv().unwrap();
+        let text = report.to_string();
+        assert_eq!(report.goroutine.as_ref().unwrap().name.as_deref(), Some(name), "{text}");
+        assert!(report.waiting >= 1 && text.contains("\"waiter\""), "{text}");
+        assert!(text.contains("scheduler.rs") && report.kind == kind, "{text}");
+        assert!(runtime.metrics().stuck >= 1);
+    }
+}
+
+#[test]
+fn a_std_lock_held_by_a_parked_neighbour_is_told_on_stderr() {
+    let test = "a_std_lock_held_by_a_parked_neighbour_is_told_on_stderr";
+    if let Some(output) = common::in_child(test, &[("LISLE_WORKERS", "1")]) {
+        let text = common::stderr(&output);
+        assert!(text.contains("(\"second\")") && text.contains("use lisle::sync instead of std::sync"), "{text}");
+        return;
+    }
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let first = || {
+        let _guard = LOCK.lock();
+        lisle::time::sleep(Duration::from_millis(50));
+    };
+    Builder::new().name("first").go(first).unwrap();
+    std::thread::sleep(Duration::from_millis(10));
+    Builder::new().name("second").go(|| drop(LOCK.lock())).unwrap();
+    // A third, so that something started waits behind; the process ends with all of them.
+    std::thread::sleep(Duration::from_millis(1500));
+    std::process::exit(0);
+}
+
+#[test]
+fn blocking_lets_neighbours_run_and_passes_panics_on() {
+    let runtime = common::one_worker();
+    runtime.run(|| {
+        let (send, receive) = mpsc::channel();
+        let neighbour = go(move || send.send("from the neighbour").unwrap());
+        let mut got = String::new();
+        // Blocks its pool thread until the neighbour has run on our worker.
+        let text = &mut got;
+        lisle::blocking(move || text.push_str(receive.recv().unwrap()));
+        assert_eq!(got, "from the neighbour");
+        neighbour.join().unwrap();
+        let panic = std::panic::catch_unwind(|| lisle::blocking(|| panic!("in the pool"))).unwrap_err();
+        assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "in the pool");
+    });
+    assert_eq!(lisle::blocking(|| 1), 1, "on a thread it is a plain call");
+}
+
+#[test]
+fn more_blocking_calls_than_threads_all_get_done() {
+    let done = AtomicUsize::new(0);
+    lisle::scope(|s| {
+        for _ in 0..1000 {
+            s.go(|| {
+                lisle::blocking(|| std::thread::sleep(Duration::from_micros(500)));
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    });
+    assert_eq!(done.into_inner(), 1000);
+}
+
+#[test]
+fn shutdown_drains_what_can_end() {
+    let runtime = Config::new().workers(2).start().unwrap();
+    let done = Arc::new(AtomicUsize::new(0));
+    for _ in 0..100 {
+        let done = Arc::clone(&done);
+        runtime.go(move || {
+            lisle::time::sleep(Duration::from_millis(2));
+            done.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    assert_eq!(runtime.shutdown(Duration::from_secs(20)), 0);
+    assert_eq!(done.load(Ordering::Relaxed), 100);
+}
+
+#[test]
+fn shutdown_cancels_what_has_not_started_and_tells_its_joiner() {
+    struct Mark(mpsc::Sender<()>);
+    impl Drop for Mark {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let runtime = common::one_worker();
+    let (started, wait) = mpsc::channel();
+    let gate = Arc::new(AtomicBool::new(false));
+    let open = Arc::clone(&gate);
+    runtime.go(move || {
+        started.send(()).unwrap();
+        while !open.load(Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+    });
+    wait.recv().unwrap();
+    let (send, dropped) = mpsc::channel();
+    let mark = Mark(send);
+    let never = runtime.go(move || drop(mark));
+    let leaked = runtime.shutdown(Duration::ZERO);
+    gate.store(true, Ordering::Release);
+    let outcome = never.join();
+    dropped.recv().unwrap();
+    if let Err(payload) = outcome {
+        assert!(payload.is::<lisle::Cancelled>());
+        assert_eq!(leaked, 1);
+    }
+}
+
+#[test]
+fn go_on_a_stopped_runtime_is_an_error() {
+    let runtime = common::one_worker();
+    let (send, receive) = mpsc::channel();
+    runtime.go(move || {
+        lisle::park_timeout(Duration::from_millis(100));
+        send.send(Builder::new().go(|| ()).map(drop).unwrap_err().to_string()).unwrap();
+    });
+    while runtime.metrics().goroutines == 0 {
+        std::thread::yield_now();
+    }
+    runtime.shutdown(Duration::ZERO);
+    if let Ok(text) = receive.recv() {
+        assert!(text.contains("shut down"), "{text}");
+    }
+}
+
+#[test]
+fn nonsense_configurations_are_named() {
+    let error = Config::new().workers(0).start().unwrap_err();
+    assert!(error.to_string().contains("Config::workers is 0"), "{error}");
+    go(|| ()).join().unwrap();
+    let error = Config::new().start_global().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn worker_threads_that_refuse_to_start_are_a_clear_error() {
+    let error = Config::new().workers(2).worker_stack_size(1 << 46).start().unwrap_err();
+    assert!(error.to_string().contains("worker thread 1 of 2 did not start"), "{error}");
+}
+
+#[test]
+fn ten_private_runtimes_start_and_stop() {
+    for _ in 0..10 {
+        let runtime = Config::new().workers(2).start().unwrap();
+        let sum: u32 = runtime.run(|| (0..10).map(|i| go(move || i)).map(|handle| handle.join().unwrap()).sum());
+        assert_eq!(sum, 45);
+        assert_eq!(runtime.shutdown(Duration::from_secs(20)), 0);
+    }
+}
