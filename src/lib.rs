@@ -17,12 +17,12 @@
 //! ```
 //!
 //! There is no `async`, no colour of functions, no macro on `main`, and no `unsafe` in your hands: the
-//! runtime starts with the first [`go`]. What is written for `std::thread` and `std::sync` moves over by its
+//! runtime starts with the first [`go`](crate::go()). What is written for `std::thread` and `std::sync` moves over by its
 //! imports; what is written in Go moves over line by line.
 //!
 //! | to … | use |
 //! | --- | --- |
-//! | start a goroutine | [`go`], [`go!`](macro@go), [`Builder`]; [`go_local`] for closures that are not `Send` |
+//! | start a goroutine | [`go`](crate::go()), [`go!`](macro@go), [`Builder`]; [`go_local`] for closures that are not `Send` |
 //! | borrow from the caller | [`scope`](scope()) |
 //! | wait for others | [`JoinHandle::join`], [`sync::WaitGroup`], [`sync`] |
 //! | wait for time to pass | [`time::sleep`] |
@@ -37,6 +37,9 @@
 //! # Platform
 //! Linux on x86-64 is what is tested. Linux 6.13 or later gives a million goroutines on the default limits;
 //! older kernels give about 32,000 until `vm.max_map_count` is raised.
+
+// The models use parts of the crate only.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 mod atomics;
 mod clock;

@@ -1,4 +1,4 @@
-//! Goroutine-local variables: [`goroutine_local!`] and [`LocalKey`].
+//! Goroutine-local variables: [`goroutine_local!`](crate::goroutine_local) and [`LocalKey`].
 //!
 //! The values of one goroutine live in a short list in its object, each in a box of its own, so that a
 //! reference stays good while the list grows. They are dropped at the end of the goroutine, on its own
@@ -14,10 +14,14 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// A key and its value.
+type Local = (usize, Box<dyn Any>);
+
 /// The list of one goroutine or thread. Keys are addresses of `LocalKey` statics.
 pub(crate) struct Locals {
     // A pointer-sized Option while nobody uses it: most goroutines have no locals.
-    values: RefCell<Option<Box<Vec<(usize, Box<dyn Any>)>>>>,
+    #[expect(clippy::box_collection, reason = "one word, not three, for the many that have none")]
+    values: RefCell<Option<Box<Vec<Local>>>>,
     gone: Cell<bool>,
 }
 
@@ -91,7 +95,7 @@ fn with_locals<R>(f: impl FnOnce(&Locals) -> R) -> Result<R, AccessError> {
     })
 }
 
-/// A variable of which each goroutine has its own value. Made by [`goroutine_local!`].
+/// A variable of which each goroutine has its own value. Made by [`goroutine_local!`](crate::goroutine_local).
 pub struct LocalKey<T: 'static> {
     init: fn() -> T,
 }

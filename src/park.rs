@@ -7,7 +7,7 @@
 //!
 //! # Who waits
 //! - *A goroutine* gives its worker to a neighbour: a switch of stacks, 3 ns, no atomic operation.
-//! - *A goroutine that must not switch* keeps its thread ([`KeepThread`] says why): the thread sleeps, and
+//! - *A goroutine that must not switch* keeps its thread (`KeepThread` says why): the thread sleeps, and
 //!   its started neighbours wait with it, while a replacement worker takes the fresh work.
 //! - *A plain OS thread* blocks. It is represented by a `G` of its own, made at its first wait. std's
 //!   `thread::park` token is never used: it belongs to the user. A thread whose thread-locals are gone

@@ -1,4 +1,4 @@
-//! Starting goroutines: [`go`], [`go_local`], [`Builder`], and the handles to join them.
+//! Starting goroutines: [`go`](crate::go()), [`go_local`], [`Builder`], and the handles to join them.
 
 use crate::goroutine::Goroutine;
 use crate::runtime::Runtime;
@@ -62,7 +62,7 @@ macro_rules! go {
 /// leave the thread.
 ///
 /// # Panics
-/// If the caller is not a goroutine; and as [`go`].
+/// If the caller is not a goroutine; and as [`go`](crate::go()).
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
@@ -137,7 +137,7 @@ impl Builder {
         self
     }
 
-    /// Starts the goroutine; see [`go`].
+    /// Starts the goroutine; see [`go`](crate::go()).
     ///
     /// # Errors
     /// - The runtime could not start, or its thread (with `own_thread`) could not.

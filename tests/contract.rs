@@ -301,7 +301,7 @@ fn a_runtime_shut_down_under_borrowers_leaks_instead_of_freeing() {
     let (send, receive) = mpsc::channel();
     let (result, finished) = mpsc::channel();
     runtime.go(move || {
-        let data = vec![1, 2, 3];
+        let data = [1, 2, 3];
         let sum = lisle::scope(|s| {
             let child = s.go(|| {
                 send.send(lisle::current()).unwrap();

@@ -123,12 +123,16 @@ fn fresh_work_starts_although_every_worker_is_stuck() {
 #[test]
 fn the_watchdog_tells_computing_from_blocked_and_names_who_waits() {
     for (name, kind, hold) in [
-        ("computes", StuckKind::Computing, (|| {
-            let start = Instant::now();
-            while start.elapsed() < Duration::from_millis(300) {
-                std::hint::spin_loop();
-            }
-        }) as fn()),
+        (
+            "computes",
+            StuckKind::Computing,
+            (|| {
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_millis(300) {
+                    std::hint::spin_loop();
+                }
+            }) as fn(),
+        ),
         ("blocks", StuckKind::Blocked, || std::thread::sleep(Duration::from_millis(300))),
     ] {
         let (send, receive) = mpsc::channel();

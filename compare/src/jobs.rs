@@ -5,8 +5,11 @@ use lisle::sync::{Mutex, OnceLock, WaitGroup};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// The jobs by name, with the number of operations that a full round does.
-pub const JOBS: &[(&str, usize, fn(usize))] = &[
+/// A name, the number of operations that a full round does, and the job.
+pub type Job = (&'static str, usize, fn(usize));
+
+/// All jobs.
+pub const JOBS: &[Job] = &[
     ("spawn_done", 2_000_000, spawn_done),
     ("spawn_join", 2_000_000, spawn_join),
     ("yield", 5_000_000, yield_two),

@@ -134,7 +134,8 @@ impl Idle {
         }
     }
 
-    #[cfg(test)]
+    /// For the models: all counts are back at zero.
+    #[cfg(all(loom, test))]
     pub(crate) fn is_settled(&self) -> bool {
         self.state.load(Ordering::SeqCst) == 0
     }

@@ -351,7 +351,7 @@ impl Scheduler {
     }
 
     /// The goroutine that has waited longest for a stack, to try again.
-    pub(crate) fn from_starved(&self) -> Option<GRef> {
+    pub(crate) fn take_starved(&self) -> Option<GRef> {
         if !self.has_starved.load(Ordering::Relaxed) {
             return None;
         }
@@ -375,7 +375,7 @@ impl Scheduler {
     pub(crate) fn goroutine_ended(&self, worker: &Worker) {
         if self.has_starved.load(Ordering::Relaxed)
             && !worker.is_dedicated()
-            && let Some(g) = self.from_starved()
+            && let Some(g) = self.take_starved()
         {
             worker.push_fresh(g);
         }
@@ -429,8 +429,8 @@ impl Scheduler {
     pub(crate) fn cancel_unstarted(&self) {
         loop {
             let from_deques = || self.workers().iter().find_map(|worker| worker.stealer.steal().success());
-            let from_starved = || lock(&self.starved).queue.pop_front();
-            let Some(g) = self.injector.steal().success().or_else(from_deques).or_else(from_starved) else {
+            let take_starved = || lock(&self.starved).queue.pop_front();
+            let Some(g) = self.injector.steal().success().or_else(from_deques).or_else(take_starved) else {
                 if !self.has_any_fresh() {
                     return;
                 }

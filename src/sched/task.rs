@@ -102,6 +102,8 @@ unsafe fn run<F: FnOnce() -> T, T>(g: &G) {
     };
     let result = catch_unwind(AssertUnwindSafe(f));
     crate::local::drop_current(g);
+    // Before the joiner hears of it: who has joined a goroutine does not find it counted any more.
+    Worker::with_current(|worker| worker.into_iter().for_each(Worker::count_end));
     finish(task, result);
 }
 

@@ -356,7 +356,7 @@ fn make_report(worker: &WorkerShared, kind: StuckKind, lasting: Duration) -> Opt
 fn keep_house(scheduler: &Arc<Scheduler>) {
     crate::stack::cache::sweep();
     scan::check_loaded();
-    if let Some(g) = scheduler.from_starved() {
+    if let Some(g) = scheduler.take_starved() {
         scheduler.inject(g);
     }
 }

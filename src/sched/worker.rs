@@ -12,20 +12,8 @@
 //! `Worker` is the thread's own and never leaves it; `WorkerShared` is what others may touch. The latter
 //! is never freed, only reused by later workers: a waker that is late may still deliver to it. Such a late
 //! delivery finds the goroutine ended and does nothing.
-//!
-//! # The lone-goroutine rule
-//! A thief leaves a single fresh goroutine to its spawner for `LONE_GRACE`, unless the spawner goes on with
-//! something long: two goroutines that are going to talk should live on one worker, where a message costs
-//! nanoseconds, and nobody can bring them together later. A worker that has started `OWN_LONE_STREAK` lone
-//! goroutines itself, with no thief in between, does not even wake anybody for the next one (a wake-up costs
-//! as much as ten goroutines); should it then be long in coming to it, the watchdog wakes a thief within
-//! 10 ms, and the streak is over.
-//!
-//! # When stealing does not pay
-//! To run a stolen goroutine costs some transfers of cache lines between cores (closure, stack of the
-//! allocator, what it shares with its siblings), 300 ns and more. A thief whose last haul ended in less than
-//! `WORTH_STEALING` each (those that wait do not count: they will be back) does not come back before `STEAL_PAUSE`: two million empty goroutines are run faster
-//! by one worker than by two (measured: 165 ns each against 340).
+
+mod search;
 
 use super::Scheduler;
 use super::g::{DONE, G, GRef, PENDING, RunState, USER, Yielder};
@@ -45,23 +33,13 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU64, Ordering, compiler_fence};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How many turns may pass before the clock, the injector and the oldest work get theirs. A prime, as in
 /// Go's `schedtick`, so that it does not fall in step with a pattern of the program's.
 const FAIR_TICK: u32 = 61;
-/// Rounds of a search before the worker goes to sleep; a round takes about a microsecond.
-const SEARCH_ROUNDS: u32 = 40;
-/// For how long a lone fresh goroutine is left to its spawner.
-const LONE_GRACE: Duration = Duration::from_micros(5);
 /// After so many lone fresh goroutines that nobody else wanted, the next one wakes nobody.
 const OWN_LONE_STREAK: u32 = 32;
-/// Goroutines that run for less are not worth stealing.
-const WORTH_STEALING: Duration = Duration::from_nanos(500);
-/// For how long a worker does not steal after a haul that was not worth it.
-const STEAL_PAUSE: Duration = Duration::from_millis(1);
-/// A replacement worker that had nothing to do for so long ends.
-const REPLACEMENT_LINGERS: Duration = Duration::from_secs(2);
 
 /// Numbers that the home worker writes and others read. All are only ever written by the home worker.
 #[derive(Default)]
@@ -424,7 +402,7 @@ impl Worker {
     fn next(&self) -> Option<Next> {
         let tick = self.tick.get().wrapping_add(1);
         self.tick.set(tick);
-        if tick % FAIR_TICK == 0 {
+        if tick.is_multiple_of(FAIR_TICK) {
             self.fire_timers();
             if let Some(g) = self.oldest_fresh() {
                 return Some(Next::Fresh(g));
@@ -441,7 +419,7 @@ impl Worker {
         }
         match self.next_ready() {
             Some(g) => Some(Next::Started(g)),
-            None => self.newest_fresh().or_else(|| self.from_injector()).map(Next::Fresh),
+            None => self.newest_fresh().or_else(|| self.take_injected()).map(Next::Fresh),
         }
     }
 
@@ -474,10 +452,10 @@ impl Worker {
         if self.is_dedicated() {
             return None;
         }
-        self.scheduler.from_starved().or_else(|| self.from_injector()).or_else(|| self.shared.stealer.steal().success())
+        self.scheduler.take_starved().or_else(|| self.take_injected()).or_else(|| self.shared.stealer.steal().success())
     }
 
-    fn from_injector(&self) -> Option<GRef> {
+    fn take_injected(&self) -> Option<GRef> {
         if self.is_dedicated() || self.scheduler.injector.is_empty() {
             return None;
         }
@@ -519,6 +497,11 @@ impl Worker {
 
     pub(crate) fn count_spawn(&self) {
         Counters::bump(&self.shared.counters.spawned);
+    }
+
+    /// A goroutine that started here is about to be no more.
+    pub(crate) fn count_end(&self) {
+        Counters::bump(&self.shared.counters.finished);
     }
 
     /// The running goroutine yields.
@@ -661,209 +644,13 @@ impl Worker {
         let stack = g.retire(self);
         if had_hits && self.scanner.borrow_mut().retire(stack.bounds()) {
             // Some thread-local still points into it: leaked, see `scan`.
-            drop(stack);
+            let _leaked = stack;
         } else {
             self.stacks.borrow_mut().give(stack);
         }
         self.started.set(self.started.get() - 1);
-        Counters::bump(&self.shared.counters.finished);
         drop(g);
         self.scheduler.goroutine_ended(self);
-    }
-
-    // ---- idleness ----
-
-    /// A dedicated worker ends with its goroutines; any worker ends after a shutdown when nothing that
-    /// started here is left.
-    fn may_end(&self) -> bool {
-        if self.started.get() > 0 || !self.local_fresh.borrow().is_empty() {
-            return false;
-        }
-        match self.kind {
-            Kind::Dedicated => true,
-            Kind::Regular { .. } => self.scheduler.is_stopped(),
-        }
-    }
-
-    /// What there is when the own queues are empty: due timers, and others' fresh work.
-    fn find_elsewhere(&self) -> Option<Next> {
-        self.fire_timers();
-        if let Some(g) = self.ready.borrow_mut().pop_front() {
-            return Some(Next::Started(g));
-        }
-        if self.is_dedicated() || self.scheduler.is_stopped() {
-            return None;
-        }
-        if self.stealing_pauses() {
-            return self.from_injector().map(Next::Fresh);
-        }
-        let idle = &self.scheduler.idle;
-        if !self.searching.get() {
-            self.searching.set(idle.try_search(self.scheduler.busy_workers()));
-        }
-        if self.searching.get() { self.search().map(Next::Fresh) } else { None }
-    }
-
-    /// Judges the last haul, if there was one, and says whether to leave others' work alone for now.
-    fn stealing_pauses(&self) -> bool {
-        if let Some((since, finished)) = self.haul.take() {
-            let run = self.shared.counters.finished.load(Ordering::Relaxed) - finished;
-            let now = crate::clock::now();
-            if run >= 16 && now - since < WORTH_STEALING * u32::try_from(run).unwrap_or(u32::MAX) {
-                self.steal_again.set(Some(now + STEAL_PAUSE));
-            }
-        }
-        let Some(until) = self.steal_again.get() else { return false };
-        let pauses = crate::clock::now() < until;
-        if !pauses {
-            self.steal_again.set(None);
-        }
-        pauses
-    }
-
-    fn stop_searching(&self) {
-        self.searching.set(false);
-        if self.scheduler.idle.found_work() && self.scheduler.has_fresh() {
-            self.scheduler.wake_for_fresh();
-        }
-    }
-
-    fn has_own_work(&self) -> bool {
-        self.shared.has_deliveries() || !self.ready.borrow().is_empty() || !self.local_fresh.borrow().is_empty()
-    }
-
-    /// Steals fresh work, for a bounded time.
-    fn search(&self) -> Option<GRef> {
-        let mut lone = None;
-        for round in 0..SEARCH_ROUNDS {
-            if let Some(g) = self.from_injector().or_else(|| self.steal(&mut lone)) {
-                return Some(g);
-            }
-            if self.shared.has_deliveries() || self.scheduler.is_stopped() {
-                return None;
-            }
-            // Rarely enough that the victims keep their cache lines.
-            for _ in 0..(8 + round) {
-                std::hint::spin_loop();
-            }
-        }
-        None
-    }
-
-    fn steal(&self, lone: &mut Option<Lone>) -> Option<GRef> {
-        let workers = self.scheduler.workers();
-        let count = workers.len();
-        let first = self.next_random() as usize % count.max(1);
-        for victim in (0..count).filter_map(|i| workers.get((first + i) % count)) {
-            if std::ptr::eq(victim, self.shared) || !Lone::may_steal(lone, victim) {
-                continue;
-            }
-            let stolen = steal_until_decided(|| victim.stealer.steal_batch_with_limit_and_pop(&self.deque, 128));
-            if let Some(g) = stolen {
-                victim.robbed.store(true, Ordering::Relaxed);
-                Counters::bump(&self.shared.counters.steals);
-                let finished = self.shared.counters.finished.load(Ordering::Relaxed);
-                self.haul.set(Some((crate::clock::now(), finished)));
-                return Some(g);
-            }
-        }
-        None
-    }
-
-    fn next_random(&self) -> u32 {
-        // xorshift (Marsaglia, 2003).
-        let mut x = self.random.get();
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        self.random.set(x);
-        x
-    }
-
-    /// Sleeps until something arrives. Returns whether to go on (false: the worker is not needed).
-    fn sleep(&self) -> bool {
-        match self.kind {
-            Kind::Regular { index } => self.sleep_regular(index),
-            Kind::Dedicated => {
-                self.sleep_in_place();
-                true
-            }
-        }
-    }
-
-    /// See `idle.rs` for the order of the steps. While stealing pauses the worker is not among the sleepers
-    /// that producers may wake: it looks again by itself soon.
-    fn sleep_regular(&self, index: usize) -> bool {
-        if self.steal_again.get().is_some() && !self.may_end() {
-            if self.searching.get() {
-                self.stop_searching();
-            }
-            self.sleep_until_delivery(self.steal_again.get());
-            return true;
-        }
-        let idle = &self.scheduler.idle;
-        self.stacks.borrow_mut().settle();
-        let last_up = idle.doze(index, self.searching.replace(false));
-        self.shared.sleeper.announce();
-        let mut lingered = false;
-        if !(self.has_own_work() || last_up && self.scheduler.has_fresh() || self.may_end()) {
-            let replacement = self.scheduler.is_replacement(index) && self.started.get() == 0;
-            let deadline = self.timers.borrow().next_deadline();
-            let until = if replacement { crate::clock::deadline(REPLACEMENT_LINGERS) } else { deadline };
-            self.shared.poller.wait(until);
-            lingered = replacement && until.is_some_and(|until| until <= crate::clock::now());
-            self.scheduler.note_awake();
-        }
-        self.shared.sleeper.retract();
-        self.searching.set(idle.rouse(index));
-        self.fire_timers();
-        if !lingered || self.searching.get() || self.has_own_work() || !self.deque.is_empty() {
-            return true;
-        }
-        false
-    }
-
-    /// Sleeps until something arrives in the inbox or a timer is due, out of reach of fresh work.
-    pub(crate) fn sleep_in_place(&self) {
-        self.sleep_until_delivery(None);
-    }
-
-    fn sleep_until_delivery(&self, at_most: Option<Instant>) {
-        self.shared.sleeper.announce();
-        if !self.shared.has_deliveries() {
-            let timer = self.timers.borrow().next_deadline();
-            let deadline = timer.into_iter().chain(at_most).min();
-            self.shared.poller.wait(deadline);
-        }
-        self.shared.sleeper.retract();
-    }
-}
-
-/// A lone fresh goroutine that a searcher saw, and since when its owner has not moved on.
-struct Lone {
-    owner: *const WorkerShared,
-    slice: u64,
-    since: Instant,
-}
-
-impl Lone {
-    /// Whether `victim`'s work may be taken: it has more than one, or has left its only one for long.
-    fn may_steal(seen: &mut Option<Self>, victim: &WorkerShared) -> bool {
-        match victim.stealer.len() {
-            0 => return false,
-            1 => {}
-            _ => return true,
-        }
-        let slice = victim.counters.slices.load(Ordering::Relaxed);
-        match seen {
-            Some(lone) if std::ptr::eq(lone.owner, victim) && lone.slice == slice => {
-                lone.since.elapsed() >= LONE_GRACE
-            }
-            _ => {
-                *seen = Some(Self { owner: victim, slice, since: crate::clock::now() });
-                false
-            }
-        }
     }
 }
 

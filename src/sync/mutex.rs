@@ -89,8 +89,7 @@ impl RawMutex {
     #[inline]
     pub(crate) fn try_lock(&self) -> bool {
         let state = self.state.load(Ordering::Relaxed);
-        state & LOCKED == 0
-            && (self.try_lock_fast() || self.state.fetch_or(LOCKED, Ordering::Acquire) & LOCKED == 0)
+        state & LOCKED == 0 && (self.try_lock_fast() || self.state.fetch_or(LOCKED, Ordering::Acquire) & LOCKED == 0)
     }
 
     #[inline]
@@ -103,11 +102,13 @@ impl RawMutex {
 
     #[cold]
     fn lock_slow(&self) {
-        for _ in 0..SPINS {
+        let mut spins = SPINS;
+        while spins > 0 {
             if self.try_lock() {
                 return;
             }
             spin_loop();
+            spins -= 1;
         }
         let mut lost = 0;
         // What a woken waiter takes off the word with its next step.
@@ -121,7 +122,9 @@ impl RawMutex {
                 }
                 continue;
             }
-            let Some(ticket) = self.enqueue(lost, woken) else { continue };
+            let Some(ticket) = self.enqueue(lost, woken) else {
+                continue;
+            };
             wait_until_taken(&self.queue, ticket, WaitReason::Mutex, None);
             let mut queue = lock(&self.queue);
             if queue.handed_to == Some(ticket) {
@@ -155,7 +158,9 @@ impl RawMutex {
     #[cold]
     fn wake_one(&self) {
         let mut queue = lock(&self.queue);
-        let Some(first) = queue.list.front() else { return };
+        let Some(first) = queue.list.front() else {
+            return;
+        };
         if first.lost >= PATIENCE {
             // Hand it over, unless a newcomer has it already: then its unlock comes here.
             if self.state.fetch_or(LOCKED, Ordering::Acquire) & LOCKED != 0 {
@@ -359,4 +364,3 @@ impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
         fmt::Display::fmt(&**self, f)
     }
 }
-

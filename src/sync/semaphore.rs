@@ -146,7 +146,9 @@ impl State {
     fn serve(&mut self) -> Vec<Entry> {
         let mut served = Vec::new();
         while self.waiters.front().is_some_and(|first| first.wanted <= self.free) {
-            let Some(first) = self.waiters.pop_front() else { break };
+            let Some(first) = self.waiters.pop_front() else {
+                break;
+            };
             self.free -= first.wanted;
             served.push(first);
         }

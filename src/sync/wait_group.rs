@@ -155,10 +155,7 @@ impl Inner {
         let ticket = list.push_back(current());
         drop(list);
         wait_until_taken(&self.waiters, ticket, WaitReason::WaitGroup, None);
-        assert!(
-            self.state.load(Ordering::Acquire) == 0,
-            "sync: WaitGroup is reused before previous Wait has returned"
-        );
+        assert!(self.state.load(Ordering::Acquire) == 0, "sync: WaitGroup is reused before previous Wait has returned");
     }
 }
 
