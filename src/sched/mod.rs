@@ -286,7 +286,8 @@ impl Scheduler {
         let shared = WorkerShared::acquire()?;
         lock(&self.dedicated).push(shared);
         let name = match g.name() {
-            Some(name) => name.to_owned(),
+            // The system's thread names are C strings.
+            Some(name) => name.replace('\0', ""),
             None => format!("{}-own-{}", self.config.thread_name, g.id),
         };
         let started = self.start_thread(name, shared, Kind::Dedicated, Some(g));

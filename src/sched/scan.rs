@@ -47,6 +47,13 @@ pub(crate) struct Hit {
     pub(crate) value: usize,
 }
 
+impl Hit {
+    /// Which word it is, whatever its value.
+    pub(crate) fn place(self) -> (usize, usize) {
+        (self.block, self.word)
+    }
+}
+
 /// One worker's scanner. It looks at the thread-locals of the thread that made it.
 pub(crate) struct Scanner {
     blocks: Vec<Block>,

@@ -162,7 +162,7 @@ impl Watchdog {
 
     /// Tells, once for each variable and creation site, that a thread-local keeps a goroutine's thread.
     pub(crate) fn tell_hit(&self, worker: &Worker, g: &G, hit: Hit) {
-        let key = format!("{hit:?}{}", g.created_at);
+        let key = format!("{:?} {}", hit.place(), g.created_at);
         if !lock(&self.told).insert(key) {
             return;
         }
