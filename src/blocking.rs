@@ -6,6 +6,7 @@
 //! live there without an allocation (rayon's `StackJob` is the model).
 
 use crate::park::WaitReason;
+use crate::report::AbortOnUnwind;
 use crate::sched::g::GRef;
 use crate::sched::worker::Worker;
 use std::cell::UnsafeCell;
@@ -55,12 +56,14 @@ where
         done: AtomicBool::new(false),
         waiter: crate::park::current(),
     };
+    let guard = AbortOnUnwind("the wait for a blocking call");
     // SAFETY: from here to the end of the loop there is no way out: no return, no panic (`submit` and
     // `park` have none), and the loop ends only after the pool's last access to the job.
     unsafe { submit(JobRef { job: (&raw const job).cast(), execute: StackJob::<F, T>::execute }) };
     while !job.done.load(Ordering::Acquire) {
         crate::park::park(WaitReason::Blocking);
     }
+    std::mem::forget(guard);
     match job.result.into_inner().expect("a job that is done has a result") {
         Ok(value) => value,
         Err(payload) => resume_unwind(payload),

@@ -112,8 +112,8 @@ pub fn yield_now() {
 /// Ends the running goroutine, as Go's `runtime.Goexit`: its destructors run, and `join` returns `Err` with
 /// [`Exited`].
 ///
-/// It unwinds the stack like a panic, without the panic's message: `catch_unwind` on the way stops it, and
-/// std's locks held across it are poisoned.
+/// It unwinds the stack like a panic, without the panic's message, and poisons std's locks, but not lisle's.
+/// `catch_unwind` on the way stops it (after that, panics of this goroutine do not poison lisle's locks).
 ///
 /// # Panics
 /// If the caller is not a goroutine: then this is an ordinary panic.
@@ -185,7 +185,8 @@ pub fn no_switch<R>(f: impl FnOnce() -> R) -> R {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
-            change_depth(|depth| depth - 1);
+            // Saturating, since a generator can carry the call over to a neighbour.
+            change_depth(|depth| depth.saturating_sub(1));
         }
     }
     change_depth(|depth| depth + 1);

@@ -59,6 +59,7 @@ not_under_loom! {
     mod local;
     mod park;
     mod poll;
+    mod report;
     mod runtime;
     mod sched;
     mod scope;

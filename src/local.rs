@@ -1,7 +1,7 @@
 //! Goroutine-local variables: [`goroutine_local!`](crate::goroutine_local) and [`LocalKey`].
 //!
-//! The values of one goroutine live in a short list in its object, each in a box of its own, so that a
-//! reference stays good while the list grows. They are dropped at the end of the goroutine, on its own
+//! The values of one goroutine live in a short list, each counted by itself: a use keeps its value alive even
+//! if the goroutine ends meanwhile (a generator can carry the use over to a neighbour). They are dropped at the end of the goroutine, on its own
 //! stack, the latest first. On a plain OS thread the list hangs on the thread.
 //!
 //! An initialiser that parks is harmless here, unlike in `thread_local!`: nobody but this goroutine can
@@ -13,9 +13,10 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 /// A key and its value.
-type Local = (usize, Box<dyn Any>);
+type Local = (usize, Rc<dyn Any>);
 
 /// The list of one goroutine or thread. Keys are addresses of `LocalKey` statics.
 pub(crate) struct Locals {
@@ -30,16 +31,15 @@ impl Locals {
         Self { values: RefCell::new(None), gone: Cell::new(false) }
     }
 
-    fn find(&self, key: usize) -> Option<*const dyn Any> {
+    fn find(&self, key: usize) -> Option<Rc<dyn Any>> {
         let values = self.values.borrow();
         let (_, value) = values.as_ref()?.iter().find(|(k, _)| *k == key)?;
-        Some(std::ptr::from_ref::<dyn Any>(&**value))
+        Some(Rc::clone(value))
     }
 
-    fn insert(&self, key: usize, value: Box<dyn Any>) -> *const dyn Any {
-        let address = std::ptr::from_ref::<dyn Any>(&*value);
-        self.values.borrow_mut().get_or_insert_default().push((key, value));
-        address
+    fn insert(&self, key: usize, value: Rc<dyn Any>) -> Rc<dyn Any> {
+        self.values.borrow_mut().get_or_insert_default().push((key, Rc::clone(&value)));
+        value
     }
 
     /// The goroutine ends: `clear`, at no cost for those that have none.
@@ -60,7 +60,9 @@ impl Locals {
             let Some((_, value)) = latest else { break };
             // A destructor that panics must not stop the others, nor escape: the goroutine's result is
             // decided already. The panic hook has told it.
-            let _ = catch_unwind(AssertUnwindSafe(move || drop(value)));
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(move || drop(value))) {
+                crate::report::discard_payload(payload);
+            }
         }
         *self.values.borrow_mut() = None;
     }
@@ -146,15 +148,11 @@ impl<T: 'static> LocalKey<T> {
                 // The initialiser may have stored a value by using this very variable: that one stays.
                 match with_locals(|locals| locals.find(key))? {
                     Some(found) => found,
-                    None => with_locals(|locals| locals.insert(key, Box::new(fresh)))?,
+                    None => with_locals(|locals| locals.insert(key, Rc::new(fresh)))?,
                 }
             }
         };
-        // SAFETY: the value is boxed and is dropped only by `clear`, at the end of this goroutine or
-        // thread, which cannot come before `f` returns: both are the same thread of control. (`clear`
-        // takes a value off the list before its destructor runs, so the destructor finds it no more.)
-        let value: &dyn Any = unsafe { &*found };
-        Ok(f(value.downcast_ref().expect("a key has one type")))
+        Ok(f(found.downcast_ref().expect("a key has one type")))
     }
 }
 

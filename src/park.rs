@@ -389,7 +389,7 @@ fn new_thread_self() -> ThreadSelf {
     let wake = ThreadWake { unparker: parker.unparker().clone(), user_token: AtomicBool::new(false) };
     let extra = Extra { name, thread: Some(wake), ..Extra::default() };
     let id = crate::sched::next_id_outside();
-    let g = Box::new(G::new(&VTABLE, id, 0, Location::caller(), Some(Box::new(extra))));
+    let g = Box::new(G::new(&VTABLE, id, 0, Location::caller(), false, Some(Box::new(extra))));
     let pointer = NonNull::from(Box::leak(g));
     // SAFETY: a new object counts two references; the second is given back at once.
     let (g, spare) = unsafe { (GRef::from_raw(pointer), GRef::from_raw(pointer)) };

@@ -1,5 +1,6 @@
 //! Starting and stopping: [`Config`], the global runtime, private ones ([`Runtime`]), and [`run`].
 
+use crate::report::{discard_payload, report};
 use crate::sched::g::G;
 use crate::sched::watchdog::StuckReport;
 use crate::sched::worker::Worker;
@@ -336,7 +337,11 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if !self.scheduler.is_stopped() {
+        if runs_on(&self.scheduler) {
+            // The last clone of a shared runtime went away within one of its own goroutines, which cannot
+            // wait for itself.
+            self.scheduler.stop();
+        } else if !self.scheduler.is_stopped() {
             shut_down(&self.scheduler, Duration::from_secs(1));
         }
     }
@@ -348,9 +353,15 @@ impl fmt::Debug for Runtime {
     }
 }
 
+fn runs_on(scheduler: &Scheduler) -> bool {
+    Worker::with_current(|worker| worker.is_some_and(|w| std::ptr::eq(&*w.scheduler, scheduler)))
+}
+
 fn shut_down(scheduler: &Scheduler, patience: Duration) -> usize {
-    let own = Worker::with_current(|worker| worker.is_some_and(|w| std::ptr::eq(&*w.scheduler, scheduler)));
-    assert!(!own, "a goroutine tried to shut down the runtime that it runs on: it would wait for its own end");
+    assert!(
+        !runs_on(scheduler),
+        "a goroutine tried to shut down the runtime that it runs on: it would wait for its own end"
+    );
     let deadline = crate::clock::deadline(patience);
     // The blocking wait of an OS thread: if a goroutine of another runtime shuts this one down, it should
     // do so within `blocking`.
@@ -358,7 +369,7 @@ fn shut_down(scheduler: &Scheduler, patience: Duration) -> usize {
     scheduler.stop();
     let leaked = scheduler.live();
     if leaked == 0 {
-        scheduler.wait_for_ends(None, |scheduler| scheduler.threads() == 0);
+        scheduler.wait_for_ends(deadline, |scheduler| scheduler.threads() == 0);
     }
     // What a worker queued while it was being stopped.
     scheduler.cancel_unstarted();
@@ -480,12 +491,11 @@ pub(crate) fn unjoined_panic(g: &G, payload: Box<dyn Any + Send>) {
         .or_else(|| Some(GLOBAL.get()?.as_ref().ok()?.config.unjoined_panic))
         .unwrap_or_default();
     let info = watchdog::GoroutineInfo::of(g);
-    eprintln!("lisle: {info} panicked, and nobody joined it");
+    report(format_args!("lisle: {info} panicked, and nobody joined it"));
     if policy == PanicPolicy::Abort {
         std::process::abort();
     }
-    // A payload whose own destructor panics must not take the caller along.
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(payload)));
+    discard_payload(payload);
 }
 
 #[cfg(test)]

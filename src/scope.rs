@@ -2,6 +2,7 @@
 
 use crate::goroutine::Goroutine;
 use crate::park::WaitReason;
+use crate::report::AbortOnUnwind;
 use crate::sched::g::GRef;
 use crate::sched::task::ResultSlot;
 use crate::spawn::Builder;
@@ -16,7 +17,8 @@ use std::thread;
 /// What the owner of a scope shares with the goroutines in it.
 pub(crate) struct ScopeData {
     running: AtomicUsize,
-    owner: GRef,
+    /// Who waits at the end, from then on.
+    owner: Mutex<Option<GRef>>,
     /// The first panic that nobody joined.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -24,22 +26,33 @@ pub(crate) struct ScopeData {
 impl ScopeData {
     /// A goroutine of the scope will touch nothing of it any more.
     pub(crate) fn leave(&self) {
-        if self.running.fetch_sub(1, Ordering::Release) == 1 {
-            crate::park::unpark(&self.owner);
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Either the owner's lock comes after ours, and it sees the zero, or we find it here.
+            let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            owner.iter().for_each(|owner| crate::park::unpark(owner));
         }
     }
 
     pub(crate) fn panicked(&self, payload: Box<dyn Any + Send>) {
         let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert(payload);
+        let later = if first.is_none() { first.replace(payload) } else { Some(payload) };
+        drop(first);
+        // Outside the lock: its destructor may do anything.
+        later.into_iter().for_each(crate::report::discard_payload);
     }
 
     /// Waits for all. Others borrow from the owner's stack, so nothing cuts this short: no cancellation,
     /// no panic, and stray tokens only make it look again.
     fn wait(&self) {
+        if self.running.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let guard = AbortOnUnwind("the wait at the end of a scope");
+        *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = Some(crate::park::current());
         while self.running.load(Ordering::Acquire) > 0 {
             crate::park::park(WaitReason::Scope);
         }
+        std::mem::forget(guard);
     }
 }
 
@@ -66,7 +79,7 @@ where
 {
     let data = Arc::new(ScopeData {
         running: AtomicUsize::new(0),
-        owner: crate::park::current(),
+        owner: Mutex::new(None),
         panic: Mutex::new(None),
     });
     let scope = Scope { data, scope: PhantomData, env: PhantomData };

@@ -198,7 +198,8 @@ impl Builder {
                 panic!("go_local needs a goroutine to share the worker of; start with lisle::run or lisle::go")
             };
             worker.scheduler.admit()?;
-            let new = self.new_task(worker.take_id(), creator.id, created_at, None);
+            let mut new = self.new_task(worker.take_id(), creator.id, created_at, None);
+            new.is_local = true;
             // SAFETY: `push_local_fresh` runs or drops it on this very thread, and the handle is neither
             // Send nor Sync.
             let (g, result) = unsafe { new_task(new, f) };
@@ -293,7 +294,7 @@ impl Builder {
             let Self { name, stack_size, own_thread } = self;
             Box::new(Extra { name, stack_size, own_thread, thread: None })
         });
-        NewTask { id, creator, created_at, extra, scope: scope.map(Scope::enter) }
+        NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
     }
 }
 

@@ -104,8 +104,6 @@ pub(crate) struct Pinned {
     pub(crate) yielder: Cell<*const Yielder>,
     /// The usable stack: lowest address, highest address.
     pub(crate) stack_bounds: Cell<(usize, usize)>,
-    /// Whether some thread-local kept a park of this goroutine in place.
-    pub(crate) had_hits: Cell<bool>,
     /// It has called `exit`.
     pub(crate) exiting: Cell<bool>,
     pub(crate) locals: Locals,
@@ -122,6 +120,8 @@ pub(crate) struct G {
     /// See `task.rs`.
     pub(crate) join: AtomicU8,
     wait_reason: AtomicU8,
+    /// Its closure is not `Send`: it must start, or be dropped, on the thread that created it.
+    pub(crate) is_local: bool,
     link: AtomicPtr<G>,
     home: AtomicPtr<WorkerShared>,
     /// Where `Pinned` lies while the goroutine is started. Read and written at home only.
@@ -152,6 +152,7 @@ impl G {
         id: u64,
         creator: u64,
         created_at: &'static Location<'static>,
+        is_local: bool,
         extra: Option<Box<Extra>>,
     ) -> Self {
         Self {
@@ -161,6 +162,7 @@ impl G {
             wake: AtomicU8::new(0),
             join: AtomicU8::new(0),
             wait_reason: AtomicU8::new(WaitReason::None as u8),
+            is_local,
             link: AtomicPtr::new(std::ptr::null_mut()),
             home: AtomicPtr::new(std::ptr::null_mut()),
             id,
@@ -256,7 +258,6 @@ impl G {
             no_switch: Cell::new(0),
             yielder: Cell::new(std::ptr::null()),
             stack_bounds,
-            had_hits: Cell::new(false),
             exiting: Cell::new(false),
             locals: Locals::new(),
             coroutine: UnsafeCell::new(ManuallyDrop::new(coroutine)),

@@ -16,8 +16,6 @@ pub(crate) enum KeepThread {
     Panicking,
     /// It runs on a stack that is not its own (`stacker::grow`, a nested generator).
     ForeignStack,
-    /// The thread's own thread-locals are being destroyed.
-    ThreadExits,
     /// A thread-local points into a goroutine's stack.
     ThreadLocal,
 }
@@ -29,8 +27,7 @@ impl KeepThread {
             Self::NoSwitch => 1,
             Self::Panicking => 2,
             Self::ForeignStack => 3,
-            Self::ThreadExits => 4,
-            Self::ThreadLocal => 5,
+            Self::ThreadLocal => 4,
         }
     }
 
@@ -40,8 +37,7 @@ impl KeepThread {
             1 => "it is inside no_switch",
             2 => "it is unwinding from a panic",
             3 => "it runs on a stack that is not its own",
-            4 => "its thread is exiting",
-            5 => "a thread-local points into a goroutine's stack",
+            4 => "a thread-local points into a goroutine's stack",
             _ => return None,
         })
     }
@@ -62,11 +58,7 @@ pub(crate) fn reason_to(worker: &Worker, g: &G, pinned: &Pinned) -> Option<KeepT
     if std::thread::panicking() {
         return Some(KeepThread::Panicking);
     }
-    if worker.thread_exits.get() {
-        return Some(KeepThread::ThreadExits);
-    }
     let hit = worker.scanner.borrow_mut().scan()?;
-    pinned.had_hits.set(true);
     worker.scheduler.count_hit(worker, g, hit);
     Some(KeepThread::ThreadLocal)
 }

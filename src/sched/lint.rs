@@ -35,13 +35,13 @@ impl Lint {
             if own.iter().any(|prefix| name.starts_with(prefix)) || !self.told.borrow_mut().insert(name.clone()) {
                 continue;
             }
-            eprintln!(
+            crate::report::report(format_args!(
                 "lisle: goroutine {} (created at {}) parked ({}) with {name} changed: its neighbours see the \
                  new value. If calls of this crate must nest, wrap them in lisle::no_switch.",
                 g.id,
                 g.created_at,
                 g.wait_reason()
-            );
+            ));
         }
     }
 }

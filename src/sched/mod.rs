@@ -93,6 +93,8 @@ pub(crate) struct Scheduler {
     high: AtomicUsize,
     regular: AtomicUsize,
     dedicated: Mutex<Vec<&'static WorkerShared>>,
+    /// Left by workers of ours that ended.
+    spare: Mutex<Vec<&'static WorkerShared>>,
     /// Threads that have not ended.
     threads: AtomicUsize,
     /// Goroutines created from outside, and the counts of workers that have ended.
@@ -127,6 +129,7 @@ impl Scheduler {
             high: AtomicUsize::new(0),
             regular: AtomicUsize::new(0),
             dedicated: Mutex::default(),
+            spare: Mutex::default(),
             threads: AtomicUsize::new(0),
             spawned: AtomicU64::new(0),
             finished: AtomicU64::new(0),
@@ -154,7 +157,7 @@ impl Scheduler {
     }
 
     fn start_regular(self: &Arc<Self>, index: usize) -> io::Result<()> {
-        let shared = WorkerShared::acquire()?;
+        let shared = self.shared_for_worker()?;
         self.table[index].store(std::ptr::from_ref(shared).cast_mut(), Ordering::Release);
         self.high.fetch_max(index + 1, Ordering::AcqRel);
         self.regular.fetch_add(1, Ordering::AcqRel);
@@ -163,8 +166,16 @@ impl Scheduler {
         if started.is_err() {
             self.table[index].store(std::ptr::null_mut(), Ordering::Release);
             self.regular.fetch_sub(1, Ordering::AcqRel);
+            lock(&self.spare).push(shared);
         }
         started
+    }
+
+    /// What a worker's others may touch: one that an earlier worker of ours left, or another. Ours are not
+    /// given away while the runtime lives: a thief that is late may still look at them.
+    fn shared_for_worker(&self) -> io::Result<&'static WorkerShared> {
+        let spare = lock(&self.spare).pop();
+        spare.map_or_else(WorkerShared::acquire, Ok)
     }
 
     fn start_thread(
@@ -180,7 +191,6 @@ impl Scheduler {
         let started = std::thread::Builder::new().name(name).stack_size(self.config.worker_stack_size).spawn(body);
         if started.is_err() {
             self.threads.fetch_sub(1, Ordering::AcqRel);
-            shared.release();
         }
         started.map(drop)
     }
@@ -199,7 +209,7 @@ impl Scheduler {
         self.spawned.fetch_add(shared.counters.spawned.swap(0, Ordering::AcqRel), Ordering::AcqRel);
         self.finished.fetch_add(shared.counters.finished.swap(0, Ordering::AcqRel), Ordering::AcqRel);
         drop(dedicated);
-        shared.release();
+        lock(&self.spare).push(shared);
         self.threads.fetch_sub(1, Ordering::AcqRel);
         self.notify_ended();
     }
@@ -256,6 +266,7 @@ impl Scheduler {
             Some(worker) if Arc::ptr_eq(&worker.scheduler, self) && !worker.is_dedicated() => {
                 worker.count_spawn();
                 worker.push_fresh(g);
+                self.cancel_if_stopped();
             }
             _ => {
                 self.spawned.fetch_add(1, Ordering::AcqRel);
@@ -268,6 +279,15 @@ impl Scheduler {
     pub(crate) fn inject(&self, g: GRef) {
         self.injector.push(g);
         self.wake_for_fresh();
+        self.cancel_if_stopped();
+    }
+
+    /// After fresh work was published: a stop that came in between has not seen it.
+    #[inline]
+    fn cancel_if_stopped(&self) {
+        if self.is_stopped() {
+            self.cancel_unstarted();
+        }
     }
 
     fn start_dedicated(self: &Arc<Self>, g: GRef) -> io::Result<()> {
@@ -283,7 +303,7 @@ impl Scheduler {
     }
 
     fn start_dedicated_thread(self: &Arc<Self>, g: GRef) -> io::Result<()> {
-        let shared = WorkerShared::acquire()?;
+        let shared = self.shared_for_worker()?;
         lock(&self.dedicated).push(shared);
         let name = match g.name() {
             // The system's thread names are C strings.
@@ -293,6 +313,7 @@ impl Scheduler {
         let started = self.start_thread(name, shared, Kind::Dedicated, Some(g));
         if started.is_err() {
             lock(&self.dedicated).retain(|other| !std::ptr::eq(*other, shared));
+            lock(&self.spare).push(shared);
         }
         self.watchdog.note_awake();
         started
@@ -462,6 +483,13 @@ impl Scheduler {
 
     pub(crate) fn note_awake(&self) {
         self.watchdog.note_awake();
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        // No worker, hence no thief, is left.
+        lock(&self.spare).drain(..).for_each(WorkerShared::release);
     }
 }
 

@@ -13,7 +13,7 @@
 //!
 //! # Stale hits
 //! A thread-local that is never reset still points into a stack whose goroutine has ended. A word is called
-//! stale only when a goroutine that had hits *ends* while the word still points into its own stack; then
+//! stale only when a goroutine *ends* while the word still points into its own stack; then
 //! that stack is never used again (64 bytes of bookkeeping and 256 KiB of address space), so that no later
 //! frame can put the very same address there and be mistaken for the stale one.
 //!
@@ -130,9 +130,15 @@ impl Scanner {
         live
     }
 
-    /// A goroutine that had hits has ended; its stack was `bounds`. Whether a word still points there:
-    /// then the word is stale from now on, and the stack must never be used again.
+    /// A goroutine has ended; its stack was `bounds`. Whether a word still points there: then the word is
+    /// stale from now on, and the stack must never be used again.
+    #[inline]
     pub(crate) fn retire(&mut self, bounds: (usize, usize)) -> bool {
+        self.blocks.iter().any(|block| self.block_has_hit(block)) && self.retire_hits(bounds)
+    }
+
+    #[cold]
+    fn retire_hits(&mut self, bounds: (usize, usize)) -> bool {
         let mut found = false;
         for (index, block) in self.blocks.iter().enumerate() {
             for word in 0..block.words {

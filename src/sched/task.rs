@@ -19,6 +19,7 @@ use super::g::{Extra, G, GRef, TaskVTable};
 use super::task_memory;
 use super::worker::Worker;
 use crate::park::WaitReason;
+use crate::report::AbortOnUnwind;
 use crate::scope::ScopeData;
 use std::alloc::Layout;
 use std::any::Any;
@@ -53,6 +54,7 @@ pub(crate) struct NewTask {
     pub(crate) id: u64,
     pub(crate) creator: u64,
     pub(crate) created_at: &'static Location<'static>,
+    pub(crate) is_local: bool,
     pub(crate) extra: Option<Box<Extra>>,
     pub(crate) scope: Option<Arc<ScopeData>>,
 }
@@ -66,7 +68,7 @@ pub(crate) unsafe fn new_task<F, T>(new: NewTask, f: F) -> (GRef, ResultSlot<T>)
 where
     F: FnOnce() -> T,
 {
-    let g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.extra);
+    let g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.is_local, new.extra);
     let body = UnsafeCell::new(ManuallyDrop::new(Body::<F, T>::Unstarted(f)));
     let memory = task_memory::allocate(Layout::new::<Task<F, T>>()).cast::<Task<F, T>>();
     // SAFETY: new memory of the right layout.
@@ -102,9 +104,9 @@ unsafe fn run<F: FnOnce() -> T, T>(g: &G) {
     };
     let result = catch_unwind(AssertUnwindSafe(f));
     crate::local::drop_current(g);
-    // Before the joiner hears of it: who has joined a goroutine does not find it counted any more.
-    Worker::with_current(|worker| worker.into_iter().for_each(Worker::count_end));
-    finish(task, result);
+    finish(task, result, |count| {
+        Worker::with_current(|worker| worker.into_iter().for_each(count));
+    });
 }
 
 /// # Safety
@@ -117,22 +119,35 @@ unsafe fn cancel<F: FnOnce() -> T, T>(g: &G) {
     let closure = std::mem::replace(&mut **body, Body::Empty);
     let dropped = catch_unwind(AssertUnwindSafe(move || drop(closure)));
     let reason: Box<dyn Any + Send> = dropped.err().unwrap_or_else(|| Box::new(crate::Cancelled { id: g.id }));
-    finish(task, Err(reason));
+    finish(task, Err(reason), |_| ());
 }
 
 /// Publishes the result, wakes who waits for it, and leaves the scope.
-fn finish<F, T>(task: &Task<F, T>, result: thread::Result<T>) {
+///
+/// The end is counted before a joiner hears of it (who has joined a goroutine does not find it counted any
+/// more), but after the result was dropped if nobody wants it (a shutdown waits for that destructor).
+fn finish<F, T>(task: &Task<F, T>, result: thread::Result<T>, on_worker: impl Fn(fn(&Worker))) {
     let g = &task.g;
     // SAFETY: before FINISHED the body is the goroutine's alone.
     unsafe { **task.body.get() = Body::Finished(result) };
     let mut seen = g.join.load(Ordering::Acquire);
+    let counted = seen & DETACHED == 0;
+    if counted {
+        on_worker(Worker::count_end);
+    }
     loop {
         // After FINISHED the joiner may go its way and be gone: so it is borrowed for its wake-up before.
         let joiner = (seen & JOINER != 0).then(|| Joiner::borrow(g));
         match g.join.compare_exchange_weak(seen, seen | FINISHED, Ordering::AcqRel, Ordering::Acquire) {
             Err(now) => seen = now,
-            // SAFETY: both FINISHED and DETACHED are set, and we came second: the result is ours.
-            Ok(_) if seen & DETACHED != 0 => break unsafe { abandon::<F, T>(g) },
+            Ok(_) if seen & DETACHED != 0 => {
+                if counted {
+                    on_worker(Worker::uncount_end);
+                }
+                // SAFETY: both FINISHED and DETACHED are set, and we came second: the result is ours.
+                unsafe { abandon::<F, T>(g) };
+                break on_worker(Worker::count_end);
+            }
             Ok(_) => break joiner.into_iter().for_each(Joiner::wake),
         }
     }
@@ -264,9 +279,11 @@ impl<T> ResultSlot<T> {
             unsafe { *self.g.joiner.get() = NonNull::from(current) };
         });
         self.g.join.fetch_or(JOINER, Ordering::AcqRel);
+        let guard = AbortOnUnwind("the wait for a goroutine's end");
         while !self.is_finished() {
             crate::park::park(WaitReason::Join);
         }
+        std::mem::forget(guard);
     }
 }
 

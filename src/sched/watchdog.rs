@@ -21,6 +21,7 @@ use super::g::G;
 use super::scan::{self, Hit};
 use super::worker::{Worker, WorkerShared};
 use super::{Scheduler, lock};
+use crate::report::{discard_payload, report};
 use crossbeam_utils::sync::{Parker, Unparker};
 use std::collections::HashSet;
 use std::fmt;
@@ -156,7 +157,7 @@ impl Watchdog {
     /// Prints a text once.
     pub(crate) fn tell_once(&self, text: &str) {
         if lock(&self.told).insert(text.to_owned()) {
-            eprintln!("{text}");
+            report(format_args!("{text}"));
         }
     }
 
@@ -166,16 +167,26 @@ impl Watchdog {
         if !lock(&self.told).insert(key) {
             return;
         }
-        let variable = worker.scanner.borrow().describe(hit);
         let info = GoroutineInfo::of(g);
-        eprintln!(
-            "lisle: {info} waits ({}) while {variable} points into a goroutine's stack. Such a thread-local \
-             belongs to the frames of one thread, so the goroutine keeps its thread until it wakes; {} \
-             started goroutine(s) of this worker wait behind it. If it waits often, start it with \
-             Builder::own_thread(true).",
-            g.wait_reason(),
-            worker.waiting_behind(),
-        );
+        let scanner = worker.scanner.borrow();
+        let scanner: &scan::Scanner = &scanner;
+        let waiting = worker.waiting_behind();
+        let reason = g.wait_reason();
+        let tell = || {
+            let variable = scanner.describe(hit);
+            report(format_args!(
+                "lisle: {info} waits ({reason}) while {variable} points into a goroutine's stack. Such a \
+                 thread-local belongs to the frames of one thread, so the goroutine keeps its thread until it \
+                 wakes; {waiting} started goroutine(s) of this worker wait behind it. If it waits often, start \
+                 it with Builder::own_thread(true)."
+            ));
+        };
+        // Reading a symbol table takes more stack than a small goroutine may have.
+        std::thread::scope(|scope| {
+            let told = std::thread::Builder::new().spawn_scoped(scope, tell);
+            // Joined here, not by the scope, which would wait by std's park token.
+            let _ = told.map(std::thread::ScopedJoinHandle::join);
+        });
     }
 }
 
@@ -227,12 +238,16 @@ impl Watch {
         let mut progress = false;
         let mut able = 0;
         let mut seen = Vec::new();
-        for worker in scheduler.workers().iter().chain(lock(&scheduler.dedicated).iter().copied()) {
+        let dedicated = lock(&scheduler.dedicated).clone();
+        let workers = scheduler.workers();
+        let regular = workers.iter().map(|worker| (worker, true));
+        for (worker, is_regular) in regular.chain(dedicated.into_iter().map(|worker| (worker, false))) {
             let before = self.seen.iter().find(|seen| std::ptr::eq(seen.worker, worker));
             let (now_seen, kind) = look(worker, before, now);
             match kind {
-                None => progress = true,
-                Some(StuckKind::Computing) => able += 1,
+                // A dedicated worker takes no fresh work, whatever it does.
+                None => progress |= is_regular,
+                Some(StuckKind::Computing) => able += usize::from(is_regular),
                 Some(_) => {}
             }
             seen.push((now_seen, kind));
@@ -319,13 +334,14 @@ impl Seen {
             scheduler.watchdog.stuck.fetch_add(1, Ordering::Relaxed);
             if let Some(on_stuck) = &scheduler.config.on_stuck {
                 // A hook that panics has told so itself; the watchdog goes on.
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| on_stuck(&report)));
+                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| on_stuck(&report)));
+                called.err().into_iter().for_each(discard_payload);
             }
         }
         if tell {
             self.told = true;
             if scheduler.config.on_stuck.is_none() {
-                eprintln!("lisle: {report}");
+                crate::report::report(format_args!("lisle: {report}"));
             }
         }
     }

@@ -22,6 +22,7 @@ use super::inbox::Inbox;
 use super::keep_thread::KeepThread;
 use super::scan::Scanner;
 use super::task_memory::TaskMemory;
+use crate::report::AbortOnUnwind;
 use crate::stack::cache::StackCache;
 use crate::stack::slab;
 use crate::timer::{TimerKey, Timers};
@@ -31,7 +32,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU64, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -74,7 +75,8 @@ pub(crate) struct WorkerShared {
     pub(crate) counters: CachePadded<Counters>,
     /// The running goroutine; see `watchdog` for how it may be read.
     running: AtomicPtr<G>,
-    inspected: AtomicBool,
+    /// How many are looking at it.
+    inspected: AtomicUsize,
     /// A thief has taken something since the home worker last looked.
     robbed: AtomicBool,
     /// A lone fresh goroutine here is no reason to stay awake.
@@ -84,11 +86,11 @@ pub(crate) struct WorkerShared {
     pub(crate) cpu_clock: AtomicI32,
 }
 
-/// Workers that ended, for reuse.
+/// Those of runtimes that are gone: nobody lists them as victims any more.
 static SPARE: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
 
 impl WorkerShared {
-    /// A new one, or one that a worker which has ended left behind.
+    /// A new one, or one that a worker of a runtime that is gone left behind.
     pub(crate) fn acquire() -> io::Result<&'static Self> {
         if let Some(spare) = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(spare);
@@ -102,7 +104,7 @@ impl WorkerShared {
             deque: Mutex::new(Some(deque)),
             counters: CachePadded::new(Counters::default()),
             running: AtomicPtr::new(std::ptr::null_mut()),
-            inspected: AtomicBool::new(false),
+            inspected: AtomicUsize::new(0),
             robbed: AtomicBool::new(false),
             keeps_lone: AtomicBool::new(false),
             keeps: AtomicU8::new(0),
@@ -110,7 +112,7 @@ impl WorkerShared {
         })))
     }
 
-    /// Gives one back that no thread serves.
+    /// Gives one back that no thread serves and no thief knows.
     pub(crate) fn release(&'static self) {
         SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
@@ -179,14 +181,14 @@ impl WorkerShared {
         if !super::watchdog::barrier_is_available() {
             return;
         }
-        self.inspected.store(true, Ordering::SeqCst);
+        self.inspected.fetch_add(1, Ordering::SeqCst);
         super::watchdog::barrier_on_all_threads();
         // SAFETY: non-null means that the goroutine had not ended when the barrier passed, and its worker
-        // keeps it alive until `inspected` is false again.
+        // keeps it alive until `inspected` is zero again.
         if let Some(g) = unsafe { self.running.load(Ordering::Acquire).as_ref() } {
             look(g);
         }
-        self.inspected.store(false, Ordering::Release);
+        self.inspected.fetch_sub(1, Ordering::Release);
     }
 
     /// Whether a goroutine runs here at the moment.
@@ -199,14 +201,14 @@ impl WorkerShared {
         self.running.store(std::ptr::null_mut(), Ordering::Relaxed);
         // Pairs with the membarrier in `inspect_running`.
         compiler_fence(Ordering::SeqCst);
-        if self.inspected.load(Ordering::Relaxed) {
+        if self.inspected.load(Ordering::Relaxed) > 0 {
             self.wait_for_inspection();
         }
     }
 
     #[cold]
     fn wait_for_inspection(&self) {
-        while self.inspected.load(Ordering::Acquire) {
+        while self.inspected.load(Ordering::Acquire) > 0 {
             std::thread::yield_now();
         }
     }
@@ -235,6 +237,8 @@ pub(crate) struct Worker {
     ready: RefCell<VecDeque<NonNull<G>>>,
     /// Fresh goroutines whose closures are not `Send`.
     local_fresh: RefCell<VecDeque<GRef>>,
+    /// Those that must start here and found no stack.
+    local_starved: RefCell<VecDeque<GRef>>,
     timers: RefCell<Timers>,
     stacks: RefCell<StackCache>,
     pub(crate) task_memory: TaskMemory,
@@ -255,7 +259,6 @@ pub(crate) struct Worker {
     /// The next identity and the end of the block that this worker has taken.
     ids: Cell<(u64, u64)>,
     random: Cell<u32>,
-    pub(crate) thread_exits: Cell<bool>,
     /// See `park::spend_budget`.
     pub(crate) budget: Cell<u32>,
     lint: Option<super::lint::Lint>,
@@ -263,20 +266,6 @@ pub(crate) struct Worker {
 
 thread_local! {
     static WORKER: Cell<*const Worker> = const { Cell::new(std::ptr::null()) };
-    static EXIT: ExitSentinel = const { ExitSentinel };
-}
-
-/// Notices that the thread's thread-locals are being destroyed.
-struct ExitSentinel;
-
-impl Drop for ExitSentinel {
-    fn drop(&mut self) {
-        Worker::with_current(|worker| {
-            if let Some(worker) = worker {
-                worker.thread_exits.set(true);
-            }
-        });
-    }
 }
 
 impl Worker {
@@ -312,6 +301,7 @@ impl Worker {
             deque: deque.expect("one thread serves a worker"),
             ready: RefCell::default(),
             local_fresh: RefCell::default(),
+            local_starved: RefCell::default(),
             timers: RefCell::default(),
             stacks,
             task_memory: TaskMemory::new(),
@@ -326,17 +316,17 @@ impl Worker {
             steal_again: Cell::new(None),
             ids: Cell::new((0, 0)),
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
-            thread_exits: Cell::new(false),
             budget: Cell::new(crate::park::BUDGET),
             lint,
         };
         shared.cpu_clock.store(super::watchdog::own_cpu_clock(), Ordering::Relaxed);
-        EXIT.with(|_| ());
         WORKER.set(&raw const worker);
         if let Some(g) = first.and_then(|g| worker.start(g)) {
             worker.ready.borrow_mut().push_back(g);
         }
+        let guard = AbortOnUnwind("a worker's loop");
         worker.work();
+        std::mem::forget(guard);
         WORKER.set(std::ptr::null());
         worker.leave();
     }
@@ -449,6 +439,13 @@ impl Worker {
 
     /// What waits for the longest: the injector's first, then the far end of the own deque.
     fn oldest_fresh(&self) -> Option<GRef> {
+        // By turns, so that neither kind starves the other.
+        let local_turn = (self.tick.get() / FAIR_TICK).is_multiple_of(2);
+        if (local_turn || self.is_dedicated())
+            && let Some(g) = self.local_fresh.borrow_mut().pop_front()
+        {
+            return Some(g);
+        }
         if self.is_dedicated() {
             return None;
         }
@@ -502,6 +499,12 @@ impl Worker {
     /// A goroutine that started here is about to be no more.
     pub(crate) fn count_end(&self) {
         Counters::bump(&self.shared.counters.finished);
+    }
+
+    /// Takes back a `count_end` that was too early.
+    pub(crate) fn uncount_end(&self) {
+        let finished = &self.shared.counters.finished;
+        finished.store(finished.load(Ordering::Relaxed) - 1, Ordering::Release);
     }
 
     /// The running goroutine yields.
@@ -591,6 +594,13 @@ impl Worker {
         self.fire_timers();
     }
 
+    /// A stack may have become free.
+    #[cold]
+    fn retry_local_starved(&self) {
+        let starved = self.local_starved.take();
+        self.local_fresh.borrow_mut().extend(starved);
+    }
+
     // ---- running goroutines ----
 
     /// Makes a fresh goroutine ready to run: from now on it is pinned to this worker. `None` if there is no
@@ -601,7 +611,12 @@ impl Worker {
         let stack = match taken {
             Ok(stack) => stack,
             Err(error) => {
-                self.scheduler.starve(g, error);
+                if g.is_local || self.is_dedicated() {
+                    // Nobody else may have it.
+                    self.local_starved.borrow_mut().push_back(g);
+                } else {
+                    self.scheduler.starve(g, error);
+                }
                 return None;
             }
         };
@@ -617,7 +632,7 @@ impl Worker {
         let g = unsafe { &*pointer.as_ptr() };
         g.pinned(self).state.set(RunState::Running);
         self.running.set(Some(pointer));
-        self.shared.running.store(pointer.as_ptr(), Ordering::Relaxed);
+        self.shared.running.store(pointer.as_ptr(), Ordering::Release);
         let counters = &self.shared.counters;
         counters.ready.store(self.ready.borrow().len() as u64, Ordering::Relaxed);
         Counters::bump(&counters.slices);
@@ -640,9 +655,8 @@ impl Worker {
     fn end(&self, pointer: NonNull<G>) {
         // SAFETY: the run reference, given up by `start`, ends here.
         let g = unsafe { GRef::from_raw(pointer) };
-        let had_hits = g.pinned(self).had_hits.get();
         let stack = g.retire(self);
-        if had_hits && self.scanner.borrow_mut().retire(stack.bounds()) {
+        if self.scanner.borrow_mut().retire(stack.bounds()) {
             // Some thread-local still points into it: leaked, see `scan`.
             let _leaked = stack;
         } else {
@@ -650,6 +664,9 @@ impl Worker {
         }
         self.started.set(self.started.get() - 1);
         drop(g);
+        if !self.local_starved.borrow().is_empty() {
+            self.retry_local_starved();
+        }
         self.scheduler.goroutine_ended(self);
     }
 }

@@ -9,7 +9,7 @@ use super::{GUARD, slab};
 use crate::sched::worker::Worker;
 use std::fmt::Write;
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
@@ -18,6 +18,12 @@ static PREVIOUS: OnceLock<[libc::sigaction; 2]> = OnceLock::new();
 
 /// Installs the handler, once for the process.
 pub(crate) fn install() {
+    static INSTALLED: Once = Once::new();
+    // Once: a handler that the user installs later stays in force.
+    INSTALLED.call_once(install_now);
+}
+
+fn install_now() {
     PREVIOUS.get_or_init(|| {
         // The previous actions are read before ours are set, so that the handler always finds them.
         SIGNALS.map(|signal| {
@@ -86,6 +92,12 @@ fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_
             // Back to the default, and return: the instruction faults again and the process dies of it.
             // SAFETY: `previous` is what the system gave us.
             unsafe { libc::sigaction(signal, &previous, std::ptr::null_mut()) };
+            // SAFETY: the kernel's siginfo; raise is async-signal-safe.
+            if unsafe { (*info).si_code } <= 0 {
+                // Sent by a process, not caused by an instruction: nothing would fault again.
+                // SAFETY: async-signal-safe.
+                unsafe { libc::raise(signal) };
+            }
         }
         handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: SA_SIGINFO handlers have this signature.

@@ -168,12 +168,24 @@ impl Once {
         if !wait(self.state.load(Ordering::Acquire)) {
             return;
         }
-        waiters.push_back(current());
+        let mut ticket = waiters.push_back(current());
         drop(waiters);
-        // The state says when it is over: no need for a million waiters to ask the list one by one. Who
-        // leaves on a stray token may still be in it, and gets another stray token from there.
-        while wait(self.state.load(Ordering::Acquire)) {
+        loop {
             park(WaitReason::Once);
+            // The state says when it is over: no need for a million waiters to ask the list one by one. Who
+            // leaves on a stray token may still be in it, and gets another stray token from there.
+            if !wait(self.state.load(Ordering::Acquire)) {
+                return;
+            }
+            // Another closure runs, or one has panicked and we wait for a better one: the end of the last
+            // one took all waiters off the list, so who goes on waiting enters it again.
+            let mut waiters = lock(&self.waiters);
+            if !wait(self.state.load(Ordering::Acquire)) {
+                return;
+            }
+            if !waiters.contains(ticket) {
+                ticket = waiters.push_back(current());
+            }
         }
     }
 }

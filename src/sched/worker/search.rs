@@ -28,6 +28,8 @@ const LONE_GRACE: Duration = Duration::from_micros(5);
 const WORTH_STEALING: Duration = Duration::from_nanos(500);
 /// For how long a worker does not steal after a haul that was not worth it.
 const STEAL_PAUSE: Duration = Duration::from_millis(1);
+/// When a goroutine that must start here looks for a stack again.
+const STACK_RETRY: Duration = Duration::from_millis(10);
 /// A replacement worker that had nothing to do for so long ends.
 const REPLACEMENT_LINGERS: Duration = Duration::from_secs(2);
 
@@ -35,7 +37,7 @@ impl Worker {
     /// A dedicated worker ends with its goroutines; any worker ends after a shutdown when nothing that
     /// started here is left.
     pub(super) fn may_end(&self) -> bool {
-        if self.started.get() > 0 || !self.local_fresh.borrow().is_empty() {
+        if self.started.get() > 0 || !self.local_fresh.borrow().is_empty() || !self.local_starved.borrow().is_empty() {
             return false;
         }
         match self.kind {
@@ -141,6 +143,12 @@ impl Worker {
 
     /// Sleeps until something arrives. Returns whether to go on (false: the worker is not needed).
     pub(super) fn sleep(&self) -> bool {
+        if !self.local_starved.borrow().is_empty() {
+            // Nobody tells when a stack is free elsewhere.
+            self.sleep_until_delivery(crate::clock::deadline(STACK_RETRY));
+            self.retry_local_starved();
+            return true;
+        }
         match self.kind {
             Kind::Regular { index } => self.sleep_regular(index),
             Kind::Dedicated => {
@@ -200,14 +208,18 @@ impl Worker {
 
 /// A lone fresh goroutine that a searcher saw, and since when its owner has not moved on.
 struct Lone {
-    owner: *const WorkerShared,
+    owner: &'static WorkerShared,
     slice: u64,
     since: Instant,
 }
 
 impl Lone {
+    fn still_lone(&self) -> bool {
+        self.owner.stealer.len() == 1 && self.owner.counters.slices.load(Ordering::Relaxed) == self.slice
+    }
+
     /// Whether `victim`'s work may be taken: it has more than one, or has left its only one for long.
-    fn may_steal(seen: &mut Option<Self>, victim: &WorkerShared) -> bool {
+    fn may_steal(seen: &mut Option<Self>, victim: &'static WorkerShared) -> bool {
         match victim.stealer.len() {
             0 => return false,
             1 => {}
@@ -218,6 +230,8 @@ impl Lone {
             Some(lone) if std::ptr::eq(lone.owner, victim) && lone.slice == slice => {
                 lone.since.elapsed() >= LONE_GRACE
             }
+            // Another's: it goes on being watched as long as it stays as it is, or two would shield each other.
+            Some(lone) if !std::ptr::eq(lone.owner, victim) && lone.still_lone() => false,
             _ => {
                 *seen = Some(Self { owner: victim, slice, since: crate::clock::now() });
                 false

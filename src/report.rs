@@ -1,0 +1,27 @@
+//! Messages to stderr that cannot fail, and the guard of what must not unwind.
+
+use std::fmt;
+use std::io::Write;
+
+/// Prints a line to stderr. Unlike `eprintln!` it does not panic when stderr is gone: it is called where a
+/// panic would end a wait during which others borrow the stack.
+pub(crate) fn report(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Ends the process if it is dropped by a panic; forget it on the way out.
+pub(crate) struct AbortOnUnwind(pub(crate) &'static str);
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        report(format_args!("lisle: a panic in {}, where others may borrow the stack: aborting", self.0));
+        std::process::abort();
+    }
+}
+
+/// Drops a panic's payload, whose destructor may panic in turn, again and again.
+pub(crate) fn discard_payload(payload: Box<dyn std::any::Any + Send>) {
+    if let Err(next) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(payload))) {
+        std::mem::forget(next);
+    }
+}
