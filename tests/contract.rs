@@ -318,3 +318,39 @@ fn a_runtime_shut_down_under_borrowers_leaks_instead_of_freeing() {
     child.unpark();
     assert_eq!(finished.recv().unwrap(), 6);
 }
+
+#[test]
+fn a_thread_local_left_behind_by_a_goroutine_that_never_parked_holds_nobody_up() {
+    thread_local!(static LAST: Cell<*const u8> = const { Cell::new(std::ptr::null()) });
+    let runtime = common::one_worker();
+    runtime
+        .go(|| {
+            let here = 0;
+            LAST.set(&raw const here);
+        })
+        .join()
+        .unwrap();
+    // Its own child can only run if it switches.
+    assert_eq!(runtime.run(|| go_local(|| 1).join().unwrap()), 1);
+}
+
+#[test]
+fn a_panic_payload_whose_destructor_panics_does_not_break_a_scope() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("in the destructor of a payload");
+            }
+        }
+    }
+    let panic = std::panic::catch_unwind(|| {
+        lisle::scope(|s| {
+            for _ in 0..3 {
+                s.go(|| std::panic::panic_any(Bomb));
+            }
+        });
+    });
+    // The first is passed on; the others were dropped on the way.
+    std::mem::forget(panic.unwrap_err());
+}

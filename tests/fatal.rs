@@ -176,3 +176,78 @@ fn stacks_are_guarded_under_mlockall() {
         let _ = go(|| recurse(0)).join();
     });
 }
+
+#[test]
+fn a_local_goroutine_that_finds_no_stack_stays_on_its_thread() {
+    if let Some(output) = in_child("a_local_goroutine_that_finds_no_stack_stays_on_its_thread", &[]) {
+        assert!(output.status.success(), "{}", stderr(&output));
+        return;
+    }
+    lisle::run(|| {
+        let home = std::thread::current().id();
+        // One GiB each: more than the whole range holds.
+        let handles: Vec<_> = (0..1100)
+            .map(|_| {
+                let big = Builder::new().stack_size(lisle::MAX_STACK_SIZE);
+                big.go_local(move || {
+                    assert_eq!(std::thread::current().id(), home);
+                    lisle::time::sleep(std::time::Duration::from_millis(50));
+                })
+            })
+            .collect();
+        for handle in handles {
+            handle.unwrap().join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn reports_do_not_end_a_wait_when_stderr_is_gone() {
+    scoped_tls::scoped_thread_local!(static CURRENT: u32);
+    let test = "reports_do_not_end_a_wait_when_stderr_is_gone";
+    if std::env::var_os("LISLE_TEST_CHILD").is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env("LISLE_TEST_CHILD", "1")
+            .stderr(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        assert!(child.wait().unwrap().success());
+        return;
+    }
+    lisle::run(|| {
+        let value = std::hint::black_box(3);
+        let mut borrowed = [0; 64];
+        CURRENT.set(&value, || {
+            lisle::blocking(|| {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                borrowed.fill(1);
+            });
+        });
+        assert_eq!(borrowed, [1; 64]);
+    });
+}
+
+#[test]
+fn a_fault_handler_of_the_users_stays_in_force_when_a_second_runtime_starts() {
+    let test = "a_fault_handler_of_the_users_stays_in_force_when_a_second_runtime_starts";
+    if let Some(output) = in_child(test, &[]) {
+        assert_eq!(output.status.code(), Some(42), "{}", stderr(&output));
+        return;
+    }
+    extern "C" fn on_fault(_: libc::c_int) {
+        // SAFETY: async-signal-safe.
+        unsafe { libc::_exit(42) };
+    }
+    let first = common::one_worker();
+    // SAFETY: the handler is async-signal-safe.
+    unsafe { libc::signal(libc::SIGSEGV, on_fault as extern "C" fn(_) as usize) };
+    let second = common::one_worker();
+    second.run(|| ());
+    drop(first);
+    let wild = std::ptr::without_provenance::<u8>(16);
+    // SAFETY: none: the fault is the test.
+    std::hint::black_box(unsafe { wild.read_volatile() });
+}

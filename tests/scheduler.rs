@@ -305,3 +305,81 @@ fn ten_private_runtimes_start_and_stop() {
         assert_eq!(runtime.shutdown(Duration::from_secs(20)), 0);
     }
 }
+
+#[test]
+fn a_local_goroutine_is_not_starved_by_neighbours_that_wake_each_other() {
+    let runtime = common::one_worker();
+    runtime.run(|| {
+        let stop = std::rc::Rc::new(std::cell::Cell::new(false));
+        let player = |partner: std::rc::Rc<std::cell::OnceCell<lisle::Goroutine>>| {
+            let stop = std::rc::Rc::clone(&stop);
+            lisle::go_local(move || {
+                while !stop.get() {
+                    if let Some(partner) = partner.get() {
+                        partner.unpark();
+                    }
+                    lisle::park_timeout(Duration::from_secs(1));
+                }
+                partner.get().unwrap().unpark();
+            })
+        };
+        let cells = [(); 2].map(|()| std::rc::Rc::new(std::cell::OnceCell::new()));
+        let players = [player(cells[0].clone()), player(cells[1].clone())];
+        cells[0].set(players[1].goroutine()).unwrap();
+        cells[1].set(players[0].goroutine()).unwrap();
+        lisle::time::sleep(Duration::from_millis(1));
+        let ender = std::rc::Rc::clone(&stop);
+        lisle::go_local(move || ender.set(true)).join().unwrap();
+        players.into_iter().for_each(|player| player.join().unwrap());
+    });
+}
+
+#[test]
+fn a_sleeping_own_thread_goroutine_does_not_keep_replacements_away() {
+    let runtime = common::one_worker();
+    let (stop, stopped) = mpsc::channel::<()>();
+    runtime.run(move || {
+        let alone = Builder::new().own_thread(true).go(lisle::park).unwrap();
+        let (send, receive) = mpsc::channel();
+        go(move || send.send(()).unwrap());
+        receive.recv().unwrap(); // blocks the only worker until the child has run
+        alone.goroutine().unpark();
+        alone.join().unwrap();
+        drop(stop);
+    });
+    assert!(stopped.recv().is_err());
+}
+
+#[test]
+fn shutdown_waits_for_the_destructor_of_an_unwanted_result_but_not_for_ever() {
+    struct Slow(Duration);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            lisle::time::sleep(self.0);
+        }
+    }
+    let runtime = common::one_worker();
+    drop(runtime.go(|| Slow(Duration::from_millis(20))));
+    assert_eq!(runtime.shutdown(Duration::from_secs(20)), 0);
+    let runtime = common::one_worker();
+    drop(runtime.go(|| Slow(Duration::from_secs(3600))));
+    let start = Instant::now();
+    runtime.shutdown(Duration::from_millis(50));
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_runtime_whose_last_owner_is_its_own_goroutine_just_stops() {
+    let runtime = Arc::new(common::one_worker());
+    let (send, receive) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let inner = Arc::clone(&runtime);
+    runtime.go(move || {
+        lisle::blocking(move || drop(wait.recv()));
+        drop(inner);
+        send.send(()).unwrap();
+    });
+    drop(runtime);
+    drop(go_on);
+    receive.recv().unwrap();
+}

@@ -304,3 +304,19 @@ fn a_timed_out_waiter_lets_those_behind_it_pass() {
         drop(one);
     });
 }
+
+#[test]
+fn a_waiter_for_a_once_outlasts_a_closure_that_panicked() {
+    let cell: OnceLock<i32> = OnceLock::new();
+    lisle::scope(|s| {
+        let waiter = s.go(|| *cell.wait());
+        while waiter.goroutine().wait_reason() != lisle::WaitReason::Once {
+            thread::yield_now();
+        }
+        let failed = s.go(|| *cell.get_or_init(|| panic!("no value yet")));
+        assert!(failed.join().is_err());
+        thread::sleep(Duration::from_millis(5)); // the waiter has looked and waits again
+        cell.set(5).unwrap();
+        assert_eq!(waiter.join().unwrap(), 5);
+    });
+}
