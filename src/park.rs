@@ -228,16 +228,19 @@ pub(crate) fn unpark_for_user(g: &G) {
 }
 
 /// Unparks many. Those of a large crowd have left the processor's caches, so they are asked for ahead.
-pub(crate) fn unpark_all(crowd: &[Waiter]) {
+/// Each reference is given up at once, while its cache line is there.
+pub(crate) fn unpark_all(crowd: Vec<Waiter>) {
     const AHEAD: usize = 8;
-    for (i, g) in crowd.iter().enumerate() {
-        if let Some(later) = crowd.get(i + 2 * AHEAD) {
+    let mut crowd = crowd.into_iter();
+    while let Some(g) = crowd.next() {
+        let rest = crowd.as_slice();
+        if let Some(later) = rest.get(2 * AHEAD) {
             later.prefetch();
         }
-        if let Some(soon) = crowd.get(i + AHEAD) {
+        if let Some(soon) = rest.get(AHEAD) {
             soon.prefetch_stack();
         }
-        unpark(g);
+        unpark(&g);
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn unpark(waiter: &Waiter) {
     waiter.came.notify_one();
 }
 
-pub(crate) fn unpark_all(crowd: &[Waiter]) {
+pub(crate) fn unpark_all(crowd: Vec<Waiter>) {
     crowd.iter().for_each(unpark);
 }
 

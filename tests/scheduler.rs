@@ -375,7 +375,7 @@ fn a_runtime_whose_last_owner_is_its_own_goroutine_just_stops() {
     let (go_on, wait) = mpsc::channel::<()>();
     let inner = Arc::clone(&runtime);
     runtime.go(move || {
-        lisle::blocking(move || drop(wait.recv()));
+        lisle::blocking(move || wait.recv().is_err());
         drop(inner);
         send.send(()).unwrap();
     });

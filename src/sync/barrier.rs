@@ -72,7 +72,7 @@ impl Barrier {
         state.arrived = 0;
         let all = state.waiters.take_all();
         drop(state);
-        unpark_all(&all);
+        unpark_all(all);
         BarrierWaitResult(true)
     }
 }

@@ -145,7 +145,7 @@ impl Condvar {
     /// Wakes all who wait now. Never waits.
     pub fn notify_all(&self) {
         let all = lock(&self.waiters).take_all();
-        unpark_all(&all);
+        unpark_all(all);
     }
 }
 

@@ -67,7 +67,7 @@ impl Drop for Running<'_> {
         self.once.state.store(self.then, Ordering::Release);
         let all = waiters.take_all();
         drop(waiters);
-        unpark_all(&all);
+        unpark_all(all);
     }
 }
 

@@ -131,7 +131,7 @@ impl Inner {
         let unchanged = self.state.compare_exchange(state, 0, Ordering::AcqRel, Ordering::Acquire);
         let all = list.take_all();
         drop(list);
-        unpark_all(&all);
+        unpark_all(all);
         assert!(unchanged.is_ok(), "sync: WaitGroup misuse: Add called concurrently with Wait");
     }
 

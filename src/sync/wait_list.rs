@@ -1,7 +1,7 @@
 //! The queue in which every primitive keeps its waiters: first in, first out, removal anywhere in O(1).
 //!
 //! A doubly linked list over a vector's slots, with a free list: no allocation per wait once it has grown,
-//! no unsafe code. A ticket names a slot and its generation, so an old ticket never names a later waiter.
+//! no unsafe code. A ticket names a slot and a number that is never given again, so an old ticket never names a later waiter.
 //!
 //! The lists live under a short std lock inside the primitive. That lock is never held across a park, a
 //! wake-up of another thread, or user code.
@@ -31,11 +31,13 @@ pub(crate) struct WaitList<T> {
     head: usize,
     tail: usize,
     free: usize,
+    /// Tickets given out so far: no two have the same number.
+    tickets: u64,
 }
 
 impl<T> WaitList<T> {
     pub(crate) const fn new() -> Self {
-        Self { slots: Vec::new(), head: NONE, tail: NONE, free: NONE }
+        Self { slots: Vec::new(), head: NONE, tail: NONE, free: NONE, tickets: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -43,13 +45,15 @@ impl<T> WaitList<T> {
     }
 
     fn take_slot(&mut self, value: T) -> usize {
+        let new = Slot { value: Some(value), generation: self.tickets, previous: NONE, next: NONE };
+        self.tickets += 1;
         if self.free == NONE {
-            self.slots.push(Slot { value: Some(value), generation: 0, previous: NONE, next: NONE });
+            self.slots.push(new);
             return self.slots.len() - 1;
         }
         let slot = self.free;
         self.free = self.slots[slot].next;
-        self.slots[slot].value = Some(value);
+        self.slots[slot] = new;
         slot
     }
 
@@ -93,13 +97,21 @@ impl<T> WaitList<T> {
 
     /// Takes all waiters out, in order.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
-        std::iter::from_fn(|| self.pop_front()).collect()
+        let mut slots = std::mem::take(&mut self.slots);
+        let mut next = self.head;
+        (self.head, self.tail, self.free) = (NONE, NONE, NONE);
+        let in_order = std::iter::from_fn(|| {
+            let slot = slots.get_mut(next)?;
+            next = slot.next;
+            slot.value.take()
+        });
+        in_order.collect()
     }
 
     /// Whether the waiter is still in the list.
     pub(crate) fn contains(&self, ticket: Ticket) -> bool {
-        let slot = &self.slots[ticket.slot];
-        slot.generation == ticket.generation && slot.value.is_some()
+        let slot = self.slots.get(ticket.slot);
+        slot.is_some_and(|slot| slot.generation == ticket.generation && slot.value.is_some())
     }
 
     /// Takes a waiter out, if it is still in.
@@ -109,7 +121,6 @@ impl<T> WaitList<T> {
         }
         let slot = &mut self.slots[ticket.slot];
         let value = slot.value.take();
-        slot.generation += 1;
         let (previous, next) = (slot.previous, slot.next);
         slot.next = self.free;
         self.free = ticket.slot;
