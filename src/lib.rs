@@ -52,6 +52,7 @@ macro_rules! not_under_loom {
 
 not_under_loom! {
     mod blocking;
+    mod compile_fail;
     #[doc = include_str!("contract.md")]
     pub mod contract {}
     mod cpu;
