@@ -383,3 +383,22 @@ fn a_runtime_whose_last_owner_is_its_own_goroutine_just_stops() {
     drop(go_on);
     receive.recv().unwrap();
 }
+
+#[test]
+fn idle_stacks_give_their_pages_back() {
+    let runtime = Config::new().workers(2).start().unwrap();
+    runtime.run(|| {
+        let parked: Vec<_> = (0..2000).map(|_| go(lisle::park)).collect();
+        // All at once on stacks of their own.
+        while parked.iter().any(|handle| handle.goroutine().wait_reason() != lisle::WaitReason::Park) {
+            lisle::time::sleep(Duration::from_millis(1));
+        }
+        parked.iter().for_each(|handle| handle.goroutine().unpark());
+        parked.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+    let start = Instant::now();
+    while runtime.metrics().cold_stacks == 0 {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", runtime.metrics());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
