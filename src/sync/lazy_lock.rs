@@ -55,6 +55,16 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         unsafe { &(*this.content.get()).value }
     }
 
+    /// The value to change, made now if it was not yet.
+    ///
+    /// # Panics
+    /// If the initialiser panics, now or before.
+    pub fn force_mut(this: &mut Self) -> &mut T {
+        Self::force(this);
+        // SAFETY: complete means that the content is the value, and `&mut` that nobody else has it.
+        unsafe { &mut this.content.get_mut().value }
+    }
+
     #[cold]
     fn make(&self) {
         let mut poisoned = false;
