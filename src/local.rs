@@ -1,8 +1,9 @@
 //! Goroutine-local variables: [`goroutine_local!`](crate::goroutine_local) and [`LocalKey`].
 //!
 //! The values of one goroutine live in a short list, each counted by itself: a use keeps its value alive even
-//! if the goroutine ends meanwhile (a generator can carry the use over to a neighbour). They are dropped at the end of the goroutine, on its own
-//! stack, the latest first. On a plain OS thread the list hangs on the thread.
+//! if the goroutine ends meanwhile (a generator can carry the use over to a neighbour). They are dropped at
+//! the end of the goroutine, on its own stack, the latest first. On a plain OS thread the list hangs on the
+//! thread.
 //!
 //! An initialiser that parks is harmless here, unlike in `thread_local!`: nobody but this goroutine can
 //! reach the slot. One that recurses into its own variable keeps the first value that was stored.

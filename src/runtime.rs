@@ -262,12 +262,12 @@ fn clone_error(error: &io::Error) -> io::Error {
 
 static GLOBAL: OnceLock<io::Result<Arc<Scheduler>>> = OnceLock::new();
 
-/// The scheduler of the calling goroutine, or the global one, which starts if need be.
-pub(crate) fn scheduler() -> io::Result<Arc<Scheduler>> {
-    match Worker::with_current(|worker| worker.map(|worker| Arc::clone(&worker.scheduler))) {
-        Some(scheduler) => Ok(scheduler),
-        None => global(),
-    }
+/// Calls `f` with the scheduler of the calling goroutine, or with the global one, which starts if need be.
+pub(crate) fn with_scheduler<R>(f: impl FnOnce(&Arc<Scheduler>) -> io::Result<R>) -> io::Result<R> {
+    Worker::with_current(|worker| match worker {
+        Some(worker) => f(&worker.scheduler),
+        None => f(&global()?),
+    })
 }
 
 fn global() -> io::Result<Arc<Scheduler>> {
@@ -479,8 +479,8 @@ impl Metrics {
 /// If the runtime cannot start.
 #[must_use]
 pub fn metrics() -> Metrics {
-    match scheduler() {
-        Ok(scheduler) => Metrics::of(&scheduler),
+    match with_scheduler(|scheduler| Ok(Metrics::of(scheduler))) {
+        Ok(metrics) => metrics,
         Err(error) => panic!("{error}"),
     }
 }

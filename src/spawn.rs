@@ -1,7 +1,7 @@
 //! Starting goroutines: [`go`](crate::go()), [`go_local`], [`Builder`], and the handles to join them.
 
 use crate::goroutine::Goroutine;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, with_scheduler};
 use crate::sched::g::{Extra, GRef};
 use crate::sched::task::{NewTask, ResultSlot, new_task};
 use crate::sched::worker::Worker;
@@ -296,14 +296,6 @@ impl Builder {
         });
         NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
     }
-}
-
-/// Calls `f` with the scheduler that the caller's goroutines belong to.
-fn with_scheduler<R>(f: impl FnOnce(&Arc<Scheduler>) -> io::Result<R>) -> io::Result<R> {
-    Worker::with_current(|worker| match worker {
-        Some(worker) => f(&worker.scheduler),
-        None => f(&crate::runtime::scheduler()?),
-    })
 }
 
 /// The right to a goroutine's result. Dropping it detaches the goroutine.
