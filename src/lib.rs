@@ -42,6 +42,7 @@
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 mod atomics;
+pub mod channel;
 mod clock;
 pub mod sync;
 

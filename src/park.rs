@@ -75,9 +75,15 @@ pub enum WaitReason {
     WaitGroup,
     /// For a [`Semaphore`](crate::sync::Semaphore).
     Semaphore,
+    /// To send on a [`channel`](crate::channel).
+    ChannelSend,
+    /// To receive from a [`channel`](crate::channel).
+    ChannelReceive,
+    /// In a [`select!`](crate::select).
+    Select,
 }
 
-const REASONS: [WaitReason; 14] = [
+const REASONS: [WaitReason; 17] = [
     WaitReason::None,
     WaitReason::Park,
     WaitReason::Join,
@@ -92,6 +98,9 @@ const REASONS: [WaitReason; 14] = [
     WaitReason::Barrier,
     WaitReason::WaitGroup,
     WaitReason::Semaphore,
+    WaitReason::ChannelSend,
+    WaitReason::ChannelReceive,
+    WaitReason::Select,
 ];
 
 impl WaitReason {
@@ -117,12 +126,83 @@ impl std::fmt::Display for WaitReason {
             Self::Barrier => "Barrier::wait",
             Self::WaitGroup => "WaitGroup::wait",
             Self::Semaphore => "Semaphore::acquire",
+            Self::ChannelSend => "chan send",
+            Self::ChannelReceive => "chan receive",
+            Self::Select => "select",
         })
     }
 }
 
 /// Who waits, as the primitives keep it in their lists.
 pub(crate) type Waiter = GRef;
+
+/// The caller as it describes itself to those who will wake it. Not counted: counting costs two locked
+/// instructions a wait, and a waiter lives as long as it waits.
+#[derive(Clone, Copy)]
+pub(crate) struct WakeTarget(NonNull<G>);
+
+impl WakeTarget {
+    #[inline(always)]
+    pub(crate) fn current() -> Self {
+        Self(with_current(|g| NonNull::from(g)))
+    }
+
+    /// What wakes it, also after it has learned that its wait is over.
+    ///
+    /// # Safety
+    /// The target has not left its wait, and does not before this returns. The handle must be used or dropped
+    /// before the caller switches.
+    #[inline(always)]
+    pub(crate) unsafe fn handle(self) -> WakeHandle {
+        // SAFETY: as the caller promises, it is waiting.
+        let g = unsafe { self.0.as_ref() };
+        let is_neighbour = Worker::with_current(|worker| worker.is_some_and(|worker| g.is_home(worker)));
+        if is_neighbour { WakeHandle::Neighbour(self.0) } else { WakeHandle::Elsewhere(g.reference()) }
+    }
+}
+
+/// See [`WakeTarget::handle`].
+pub(crate) enum WakeHandle {
+    /// A goroutine of the caller's worker, which cannot run, hence not end, before the caller switches.
+    Neighbour(NonNull<G>),
+    Elsewhere(GRef),
+}
+
+impl WakeHandle {
+    #[inline(always)]
+    pub(crate) fn wake(self) {
+        match self {
+            // SAFETY: it cannot have ended, see above.
+            Self::Neighbour(g) => unpark(unsafe { g.as_ref() }),
+            Self::Elsewhere(g) => unpark(&g),
+        }
+    }
+}
+
+/// A number below `bound`, for choices that must not follow a pattern.
+pub(crate) fn random_below(bound: u32) -> u32 {
+    let random = Worker::with_current(|worker| match worker {
+        Some(worker) => worker.next_random(),
+        None => random_of_thread(),
+    });
+    // Lemire's reduction: no division, and a bias below 2^-32 × bound.
+    (u64::from(random) * u64::from(bound) >> 32) as u32
+}
+
+fn random_of_thread() -> u32 {
+    thread_local! {
+        static STATE: Cell<u64> = const { Cell::new(0) };
+    }
+    let mut state = STATE.get();
+    if state == 0 {
+        state = STATE.with(|state| std::ptr::from_ref(state).addr()) as u64 ^ u64::from(std::process::id()) << 32;
+    }
+    // Weyl's sequence, mixed as in splitmix64 (Steele, Lea and Flood, 2014).
+    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STATE.set(state);
+    let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    ((mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32) as u32
+}
 
 /// Whether the running goroutine is unwinding because of `exit`.
 pub(crate) fn is_exiting() -> bool {

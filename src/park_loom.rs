@@ -15,6 +15,9 @@ pub(crate) enum WaitReason {
     Barrier,
     WaitGroup,
     Semaphore,
+    ChannelSend,
+    ChannelReceive,
+    Select,
 }
 
 pub(crate) struct Token {
@@ -30,6 +33,32 @@ loom::thread_local! {
 
 pub(crate) fn current() -> Waiter {
     TOKEN.with(Arc::clone)
+}
+
+pub(crate) struct WakeTarget(Waiter);
+
+impl WakeTarget {
+    pub(crate) fn current() -> Self {
+        Self(current())
+    }
+
+    /// # Safety
+    /// None is needed here; the real one needs some.
+    pub(crate) unsafe fn handle(&self) -> WakeHandle {
+        WakeHandle(self.0.clone())
+    }
+}
+
+pub(crate) struct WakeHandle(Waiter);
+
+impl WakeHandle {
+    pub(crate) fn wake(self) {
+        unpark(&self.0);
+    }
+}
+
+pub(crate) fn random_below(_bound: u32) -> u32 {
+    0
 }
 
 pub(crate) fn park(_reason: WaitReason) {

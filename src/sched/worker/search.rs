@@ -131,7 +131,7 @@ impl Worker {
         None
     }
 
-    fn next_random(&self) -> u32 {
+    pub(crate) fn next_random(&self) -> u32 {
         // xorshift (Marsaglia, 2003).
         let mut x = self.random.get();
         x ^= x << 13;

@@ -1,0 +1,529 @@
+//! [`Select`]: waiting for several channel operations at once.
+//!
+//! # How
+//! First each operation is tried, in random order. If none is ready, the select joins the waiters of all its
+//! channels, one after the other, with one [`Wait`] for all: who claims that has chosen the operation. A channel
+//! that turns out to be ready while the select joins makes it withdraw and begin again (unless it has been
+//! claimed meanwhile). In the end it withdraws from all lists; entries that others find before that are dropped as
+//! claimed. No two channels are locked at once.
+//!
+//! Two selects that wait for each other cannot miss each other: both join the same channel under its lock, so
+//! the later one finds the earlier one free, or claimed, which is also an end of its wait.
+//!
+//! Rejected: locking all channels of a select in the order of their addresses, as Go does. It needs no claims,
+//! but makes each select pay for the locks of all its arms twice, and hold them together.
+
+use super::core::Side;
+use super::endpoint::{Begun, Endpoint, IsReady};
+use super::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
+use super::wait::{Entry, Verdict, Wait, Wish};
+use super::{Receiver, Sender};
+use crate::park::{WaitReason, spend_budget};
+use crate::sync::wait_list::Ticket;
+use smallvec::SmallVec;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy)]
+struct Arm<'a> {
+    endpoint: &'a dyn Endpoint,
+    side: Side,
+    index: usize,
+}
+
+impl Arm<'_> {
+    fn address(&self) -> *const () {
+        std::ptr::from_ref(self.endpoint).cast()
+    }
+}
+
+/// Room for a received message of whatever type: in place if it is small.
+struct Slot {
+    small: MaybeUninit<Small>,
+    large: Option<(NonNull<u8>, Layout)>,
+}
+
+type Small = [u128; 4];
+
+impl Slot {
+    /// For whichever message the arms may bring.
+    fn new(arms: &[Arm<'_>]) -> Self {
+        let mut slot = Self { small: MaybeUninit::uninit(), large: None };
+        let (mut size, mut align) = (0, 1);
+        for arm in arms.iter().filter(|arm| arm.side == Side::Receive) {
+            let layout = arm.endpoint.message_layout();
+            size = layout.size().max(size);
+            align = layout.align().max(align);
+        }
+        if size > size_of::<Small>() || align > align_of::<Small>() {
+            slot.allocate(size, align);
+        }
+        slot
+    }
+
+    #[cold]
+    fn allocate(&mut self, size: usize, align: usize) {
+        let layout = Layout::from_size_align(size.max(1), align).expect("messages of this size and alignment exist");
+        // SAFETY: the size is not zero.
+        let memory = unsafe { alloc(layout) };
+        let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
+        self.large = Some((memory, layout));
+    }
+
+    #[inline]
+    fn pointer(&mut self) -> NonNull<u8> {
+        match self.large {
+            Some((memory, _)) => memory,
+            None => NonNull::from(&mut self.small).cast(),
+        }
+    }
+}
+
+impl Drop for Slot {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((memory, layout)) = self.large {
+            // SAFETY: from `alloc` with this layout.
+            unsafe { dealloc(memory.as_ptr(), layout) };
+        }
+    }
+}
+
+/// Waits for one of several channel operations, in crossbeam-channel's manner; [`select!`](crate::select) is
+/// the short form for a fixed list.
+///
+/// Operations are added with [`send`](Self::send) and [`recv`](Self::recv). Then
+/// - [`select`](Self::select) and its kin choose an operation that can go ahead, at random if there are several, and
+///   *begin* it: it must be completed;
+/// - [`ready`](Self::ready) and its kin only say which one may go ahead.
+///
+/// An operation on a channel whose other side is gone can go ahead: it completes with an error.
+///
+/// The same channel may be added several times, also for both directions; a select does not exchange messages with
+/// itself.
+///
+/// ```
+/// use lisle::channel::{Receiver, RecvError, Select, unbounded};
+///
+/// fn receive_from_any<T>(receivers: &[Receiver<T>]) -> Result<T, RecvError> {
+///     let mut select = Select::new();
+///     for receiver in receivers {
+///         select.recv(receiver);
+///     }
+///     let operation = select.select();
+///     let index = operation.index();
+///     operation.recv(&receivers[index])
+/// }
+///
+/// let (sender, receiver) = unbounded();
+/// let (_idle, other) = unbounded();
+/// sender.send(7).unwrap();
+/// assert_eq!(receive_from_any(&[other, receiver]), Ok(7));
+/// ```
+pub struct Select<'a> {
+    arms: SmallVec<[Arm<'a>; 4]>,
+    next_index: usize,
+    biased: bool,
+}
+
+// SAFETY: the arms are references to channels, which are Sync themselves if their messages are Send. If they are
+// not, a select may wait on another thread, but no message leaves it there: completing an operation takes a
+// reference to the sender or receiver, which that thread cannot have; and what is not completed is leaked, not
+// dropped.
+unsafe impl Send for Select<'_> {}
+// SAFETY: all that a shared reference allows is Clone and Debug, which touch no channel.
+unsafe impl Sync for Select<'_> {}
+
+/// How long a selection may take.
+#[derive(Clone, Copy)]
+enum Limit {
+    Now,
+    Until(Option<Instant>),
+}
+
+impl<'a> Select<'a> {
+    /// An empty list; operations that are ready are chosen at random.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { arms: SmallVec::new(), next_index: 0, biased: false }
+    }
+
+    /// An empty list; of the operations that are ready the first is chosen.
+    #[must_use]
+    pub fn new_biased() -> Self {
+        Self { biased: true, ..Self::new() }
+    }
+
+    /// Adds a send, and returns its index: 0 for the first operation added, and so on.
+    pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
+        self.add(sender.core(), Side::Send)
+    }
+
+    /// Adds a receive, and returns its index.
+    pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
+        self.add(receiver.core(), Side::Receive)
+    }
+
+    fn add(&mut self, endpoint: &'a dyn Endpoint, side: Side) -> usize {
+        let index = self.next_index;
+        self.next_index += 1;
+        self.arms.push(Arm { endpoint, side, index });
+        index
+    }
+
+    /// Takes an operation out; the others keep their indices.
+    ///
+    /// # Panics
+    /// If there is no operation of this index.
+    pub fn remove(&mut self, index: usize) {
+        assert!(index < self.next_index, "index out of bounds; {index} >= {}", self.next_index);
+        let position = self.arms.iter().position(|arm| arm.index == index);
+        self.arms.swap_remove(position.expect("no operation with this index"));
+    }
+
+    /// Begins an operation that can go ahead at once.
+    ///
+    /// # Errors
+    /// If there is none, also if the list is empty.
+    pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
+        self.run(Limit::Now).ok_or(TrySelectError)
+    }
+
+    /// Waits until an operation can go ahead, and begins it.
+    ///
+    /// # Panics
+    /// If the list is empty: the wait would never end.
+    pub fn select(&mut self) -> SelectedOperation<'a> {
+        assert!(!self.arms.is_empty(), "no operations have been added to `Select`");
+        self.run(Limit::Until(None)).expect("it waits for ever")
+    }
+
+    /// As [`select`](Self::select), for at most `timeout`.
+    ///
+    /// # Errors
+    /// If the time is up. An empty list waits until then.
+    pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
+        self.run(Limit::Until(crate::clock::deadline(timeout))).ok_or(SelectTimeoutError)
+    }
+
+    /// As [`select`](Self::select), until `deadline` at the latest.
+    ///
+    /// # Errors
+    /// If the time is up. An empty list waits until then.
+    pub fn select_deadline(&mut self, deadline: Instant) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
+        self.run(Limit::Until(Some(deadline))).ok_or(SelectTimeoutError)
+    }
+
+    /// The index of an operation that is ready. Another may be faster: try it, and be prepared to fail.
+    ///
+    /// # Errors
+    /// If there is none, also if the list is empty.
+    pub fn try_ready(&mut self) -> Result<usize, TryReadyError> {
+        self.watch(Limit::Now).ok_or(TryReadyError)
+    }
+
+    /// Waits until an operation is ready, and returns its index. Another may be faster: try it, and be
+    /// prepared to fail.
+    ///
+    /// # Panics
+    /// If the list is empty: the wait would never end.
+    pub fn ready(&mut self) -> usize {
+        assert!(!self.arms.is_empty(), "no operations have been added to `Select`");
+        self.watch(Limit::Until(None)).expect("it waits for ever")
+    }
+
+    /// As [`ready`](Self::ready), for at most `timeout`.
+    ///
+    /// # Errors
+    /// If the time is up. An empty list waits until then.
+    pub fn ready_timeout(&mut self, timeout: Duration) -> Result<usize, ReadyTimeoutError> {
+        self.watch(Limit::Until(crate::clock::deadline(timeout))).ok_or(ReadyTimeoutError)
+    }
+
+    /// As [`ready`](Self::ready), until `deadline` at the latest.
+    ///
+    /// # Errors
+    /// If the time is up. An empty list waits until then.
+    pub fn ready_deadline(&mut self, deadline: Instant) -> Result<usize, ReadyTimeoutError> {
+        self.watch(Limit::Until(Some(deadline))).ok_or(ReadyTimeoutError)
+    }
+
+    /// Empties the list and gives its memory to a new one, which may borrow from elsewhere.
+    #[must_use]
+    pub fn recycle<'b>(self) -> Select<'b> {
+        Select { biased: self.biased, ..Select::new() }
+    }
+
+    fn shuffle(&mut self) {
+        if self.biased {
+            return;
+        }
+        // Fisher and Yates.
+        for last in (1..self.arms.len()).rev() {
+            let other = crate::park::random_below(last as u32 + 1) as usize;
+            self.arms.swap(last, other);
+        }
+    }
+
+    #[inline(always)]
+    fn run(&mut self, limit: Limit) -> Option<SelectedOperation<'a>> {
+        self.shuffle();
+        let mut slot = Slot::new(&self.arms);
+        if let Limit::Until(_) = limit {
+            spend_budget();
+        }
+        loop {
+            if let Some((arm, begun)) = self.begin(&mut slot) {
+                return Some(SelectedOperation::new(arm, begun, slot));
+            }
+            let deadline = match limit {
+                Limit::Now => return None,
+                Limit::Until(deadline) => deadline,
+            };
+            if let Some((arm, begun)) = self.wait(slot.pointer(), deadline) {
+                return Some(SelectedOperation::new(arm, begun, slot));
+            }
+            if is_past(deadline) {
+                let (arm, begun) = self.begin(&mut slot)?;
+                return Some(SelectedOperation::new(arm, begun, slot));
+            }
+        }
+    }
+
+    /// Tries each operation.
+    fn begin(&self, slot: &mut Slot) -> Option<(Arm<'a>, Begun)> {
+        for &arm in &self.arms {
+            let wait = Wait::new(true);
+            // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps both in place. What
+            // has begun goes into a `SelectedOperation`, which delivers or abandons.
+            match unsafe { arm.endpoint.begin(arm.side, &wait, slot.pointer()) } {
+                Begun::NotReady => {}
+                Begun::Promised => {
+                    if wait.park_for_verdict(WaitReason::Select).0 == Verdict::Done {
+                        return Some((arm, Begun::Received));
+                    }
+                }
+                begun => return Some((arm, begun)),
+            }
+        }
+        None
+    }
+
+    /// Waits for an operation to be chosen. `None`: begin again, or the time is up.
+    #[inline(always)]
+    fn wait(&self, slot: NonNull<u8>, deadline: Option<Instant>) -> Option<(Arm<'a>, Begun)> {
+        let wait = Wait::new(true);
+        let mut tickets = Tickets::new();
+        let verdict = match self.join(&wait, &mut tickets, slot, None) {
+            Ok(clock) => wait.park(WaitReason::Select, deadline.into_iter().chain(clock).min()),
+            Err(IsReady) => None,
+        };
+        let verdict = match verdict {
+            None if wait.withdraw() => None,
+            None => Some(wait.park_for_verdict(WaitReason::Select)),
+            verdict => verdict,
+        };
+        self.leave(&tickets);
+        let (verdict, index) = verdict?;
+        let begun = match verdict {
+            Verdict::Done => Begun::Received,
+            Verdict::Closed => Begun::Closed,
+            Verdict::Chosen => wait.partner().map_or(Begun::Reserved, Begun::Partner),
+            Verdict::Ready | Verdict::Retry => return None,
+        };
+        Some((*self.arms.iter().find(|arm| arm.index == index)?, begun))
+    }
+
+    /// Joins the waiters of all arms. Returns the first time at which a clock has a message.
+    fn join(
+        &self,
+        wait: &Wait,
+        tickets: &mut Tickets,
+        slot: NonNull<u8>,
+        watch: Option<Wish>,
+    ) -> Result<Option<Instant>, IsReady> {
+        wait.arm();
+        let mut first = None;
+        for arm in &self.arms {
+            let wish = watch.unwrap_or(if arm.side == Side::Send { Wish::Promise } else { Wish::Exchange });
+            let entry = Entry::new(wait, arm.index, slot, wish);
+            // SAFETY: the callers leave all lists before `wait` and the slot go.
+            let (ticket, clock) = unsafe { arm.endpoint.join(arm.side, entry, wait) }?;
+            tickets.push(ticket);
+            first = first.into_iter().chain(clock).min();
+        }
+        Ok(first)
+    }
+
+    /// Leaves those lists that were joined.
+    fn leave(&self, tickets: &Tickets) {
+        for (arm, &ticket) in self.arms.iter().zip(tickets) {
+            arm.endpoint.withdraw(arm.side, ticket);
+        }
+    }
+
+    /// The index of an operation that may go ahead.
+    fn watch(&mut self, limit: Limit) -> Option<usize> {
+        self.shuffle();
+        if let Limit::Until(_) = limit {
+            spend_budget();
+        }
+        loop {
+            let wait = Wait::new(true);
+            if let Some(arm) = self.arms.iter().find(|arm| arm.endpoint.is_ready(arm.side, &wait)) {
+                return Some(arm.index);
+            }
+            let deadline = match limit {
+                Limit::Now => return None,
+                Limit::Until(deadline) => deadline,
+            };
+            let mut tickets = Tickets::new();
+            let verdict = match self.join(&wait, &mut tickets, NonNull::dangling(), Some(Wish::Watch)) {
+                Ok(clock) => wait.park(WaitReason::Select, deadline.into_iter().chain(clock).min()),
+                Err(IsReady) => None,
+            };
+            let verdict = match verdict {
+                None if wait.withdraw() => None,
+                None => Some(wait.park_for_verdict(WaitReason::Select)),
+                verdict => verdict,
+            };
+            self.leave(&tickets);
+            match verdict {
+                Some((Verdict::Ready, index)) => return Some(index),
+                _ if is_past(deadline) => {
+                    let ready = self.arms.iter().find(|arm| arm.endpoint.is_ready(arm.side, &wait));
+                    return ready.map(|arm| arm.index);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+type Tickets = SmallVec<[Ticket; 4]>;
+
+fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= crate::clock::now())
+}
+
+impl Clone for Select<'_> {
+    fn clone(&self) -> Self {
+        Self { arms: self.arms.clone(), ..*self }
+    }
+}
+
+impl Default for Select<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Select<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Select").field("operations", &self.arms.len()).finish_non_exhaustive()
+    }
+}
+
+/// An operation that has begun and must be completed, with [`send`](Self::send) or [`recv`](Self::recv).
+///
+/// # Panics
+/// If it is dropped without that: what it had begun is abandoned (a receiver that was promised a message waits
+/// on; a message that it had received is lost). While a panic unwinds it abandons without another.
+#[must_use = "a selected operation must be completed"]
+pub struct SelectedOperation<'a> {
+    arm: ArmAt,
+    begun: Begun,
+    slot: Slot,
+    endpoint: &'a dyn Endpoint,
+    /// Partners' pointers and messages are of this thread's.
+    not_send: PhantomData<*const ()>,
+}
+
+struct ArmAt {
+    index: usize,
+    side: Side,
+    address: *const (),
+}
+
+impl<'a> SelectedOperation<'a> {
+    fn new(arm: Arm<'a>, begun: Begun, slot: Slot) -> Self {
+        let at = ArmAt { index: arm.index, side: arm.side, address: arm.address() };
+        Self { arm: at, begun, slot, endpoint: arm.endpoint, not_send: PhantomData }
+    }
+
+    /// The index of the operation.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.arm.index
+    }
+
+    /// Completes a send.
+    ///
+    /// # Errors
+    /// If there is no receiver any more; the message comes back.
+    ///
+    /// # Panics
+    /// If the operation is not a send of this sender's channel.
+    pub fn send<T>(self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
+        self.check(Side::Send, std::ptr::from_ref(sender.core()).cast(), "passed a sender that wasn't selected");
+        match self.complete().0 {
+            Begun::Partner(partner) => {
+                // SAFETY: claimed by `begin` or for our wait, of this channel, and the operation is consumed.
+                unsafe { partner.deliver(message) }.wake();
+                Ok(())
+            }
+            Begun::Reserved => sender.core().deliver_reserved(message).map_err(SendError),
+            _ => Err(SendError(message)),
+        }
+    }
+
+    /// Completes a receive.
+    ///
+    /// # Errors
+    /// If the channel is empty and there is no sender any more.
+    ///
+    /// # Panics
+    /// If the operation is not a receive of this receiver's channel.
+    pub fn recv<T>(self, receiver: &Receiver<T>) -> Result<T, RecvError> {
+        self.check(Side::Receive, std::ptr::from_ref(receiver.core()).cast(), "passed a receiver that wasn't selected");
+        match self.complete() {
+            // SAFETY: the message of this channel lies in the slot, and the operation is consumed.
+            (Begun::Received, mut slot) => Ok(unsafe { slot.pointer().cast::<T>().read() }),
+            _ => Err(RecvError),
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, side: Side, address: *const (), otherwise: &str) {
+        assert!(self.arm.side == side && self.arm.address == address, "{otherwise}");
+    }
+
+    /// It is going to be completed: the drop has nothing to do any more.
+    fn complete(self) -> (Begun, Slot) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: read once, and `this` is not dropped.
+        (this.begun, unsafe { std::ptr::read(&raw const this.slot) })
+    }
+}
+
+impl Drop for SelectedOperation<'_> {
+    fn drop(&mut self) {
+        match self.begun {
+            // SAFETY: claimed by `begin` or for our wait, and not ended.
+            Begun::Partner(partner) => unsafe { partner.abandon() }.wake(),
+            Begun::Reserved => self.endpoint.give_room_back(),
+            _ => {}
+        }
+        assert!(std::thread::panicking(), "dropped `SelectedOperation` without completing the operation");
+    }
+}
+
+impl fmt::Debug for SelectedOperation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelectedOperation").field("index", &self.arm.index).finish_non_exhaustive()
+    }
+}
