@@ -25,6 +25,7 @@
 //! | start a goroutine | [`go`](crate::go()), [`go!`](macro@go), [`Builder`]; [`go_local`] for closures that are not `Send` |
 //! | borrow from the caller | [`scope`](scope()) |
 //! | wait for others | [`JoinHandle::join`], [`sync::WaitGroup`], [`sync`] |
+//! | send messages, wait for one of several | [`channel`], [`select!`] |
 //! | wait for time to pass | [`time::sleep`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
 //! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |

@@ -186,7 +186,7 @@ pub(crate) fn random_below(bound: u32) -> u32 {
         None => random_of_thread(),
     });
     // Lemire's reduction: no division, and a bias below 2^-32 × bound.
-    (u64::from(random) * u64::from(bound) >> 32) as u32
+    ((u64::from(random) * u64::from(bound)) >> 32) as u32
 }
 
 fn random_of_thread() -> u32 {
@@ -195,13 +195,13 @@ fn random_of_thread() -> u32 {
     }
     let mut state = STATE.get();
     if state == 0 {
-        state = STATE.with(|state| std::ptr::from_ref(state).addr()) as u64 ^ u64::from(std::process::id()) << 32;
+        state = STATE.with(|state| std::ptr::from_ref(state).addr()) as u64 ^ (u64::from(std::process::id()) << 32);
     }
     // Weyl's sequence, mixed as in splitmix64 (Steele, Lea and Flood, 2014).
     state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     STATE.set(state);
-    let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    ((mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32) as u32
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    ((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32) as u32
 }
 
 /// Whether the running goroutine is unwinding because of `exit`.

@@ -28,6 +28,12 @@ func main() {
 		"mutex_8":       func(n int) { mutex(n, 8) },
 		"sleepers_100k": sleepers,
 		"park_1m":       park,
+		"ping_pong":     pingPong,
+		"chan128_1_1":   chanOneToOne,
+		"chan128_4_4":   func(n int) { fourToFour("chan128_4_4", 128, n) },
+		"chan0_4_4":     func(n int) { fourToFour("chan0_4_4", 0, n) },
+		"select3":       selectThree,
+		"skynet":        skynet,
 	}
 	job, known := jobs[os.Args[1]]
 	if !known {

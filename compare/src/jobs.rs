@@ -1,6 +1,7 @@
 //! The lisle side of the comparison: each job prints lines of `name value`, in nanoseconds an operation, in
 //! bytes, or in nanoseconds altogether. `go/main.go` holds the same jobs in Go.
 
+use crate::channels;
 use lisle::sync::{Mutex, OnceLock, WaitGroup};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -18,9 +19,16 @@ pub const JOBS: &[Job] = &[
     ("mutex_8", 20_000_000, |n| mutex(n, 8)),
     ("sleepers_100k", 100_000, sleepers),
     ("park_1m", 1_000_000, park),
+    ("ping_pong", 2_000_000, channels::ping_pong),
+    ("chan128_1_1", 20_000_000, channels::chan128_1_1),
+    ("chan128_4_4", 8_000_000, |n| channels::four_to_four("chan128_4_4", 128, n)),
+    ("chan0_4_4", 2_000_000, |n| channels::four_to_four("chan0_4_4", 0, n)),
+    ("select3", 2_000_000, channels::select3),
+    ("skynet", 1_000_000, channels::skynet),
+    ("threads128", 20_000_000, channels::threads128),
 ];
 
-fn report(name: &str, start: Instant, operations: usize) {
+pub fn report(name: &str, start: Instant, operations: usize) {
     println!("{name} {:.3}", start.elapsed().as_nanos() as f64 / operations as f64);
 }
 

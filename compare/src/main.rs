@@ -1,6 +1,7 @@
 //! Runs the same jobs in lisle and in Go, in turn, each in a process of its own on the same cores, and
 //! prints the medians and their ratio.
 
+mod channels;
 mod jobs;
 
 use clap::{Parser, Subcommand};

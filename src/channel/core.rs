@@ -221,6 +221,8 @@ impl<T> State<T> {
 impl<T> Core<T> {
     /// Room that is set aside at once; more comes as it is used.
     const PREPARED: usize = 512;
+    /// An empty buffer that has grown beyond this gives its memory back.
+    const KEPT: usize = 4096;
 
     pub(super) fn new(capacity: usize, clock: Option<Clock<T>>) -> Self {
         let size = size_of::<T>().max(1);
@@ -359,6 +361,12 @@ impl<T> Core<T> {
         if let Some(message) = state.take_buffered() {
             // SAFETY: the slot is the caller's.
             unsafe { slot.write(message) };
+            if state.buffer.is_empty() && state.buffer.capacity() > Self::KEPT {
+                let emptied = std::mem::take(&mut state.buffer);
+                drop(state);
+                drop(emptied);
+                state = self.state.lock();
+            }
             if !state.sending.is_empty() {
                 let mut wakes = Wakes::default();
                 state.admit(self.capacity, &mut wakes);
@@ -509,7 +517,7 @@ impl<T> Core<T> {
 
     pub(super) fn is_full(&self) -> bool {
         let state = self.state.lock();
-        if state.clock.is_some() { state.clock_is_due() } else { !state.has_room(self.capacity) }
+        if state.clock.is_some() && self.capacity > 0 { state.clock_is_due() } else { !state.has_room(self.capacity) }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
@@ -519,22 +527,6 @@ impl<T> Core<T> {
     /// Whether it is what `never` makes.
     pub(super) fn is_never(&self) -> bool {
         self.capacity == 0 && self.state.lock().clock.is_some()
-    }
-
-    /// Changes the clock, and lets who waits for it look at it again. Returns the old time.
-    pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> Option<Instant> {
-        let mut state = self.state.lock();
-        let clock = state.clock.as_mut().expect("a channel with a clock");
-        clock.period = period;
-        let old = std::mem::replace(&mut clock.next, next);
-        let mut wakes = Wakes::default();
-        for entry in state.receiving.take_all().into_iter().filter(Entry::claim) {
-            // SAFETY: just claimed.
-            wakes.add(unsafe { entry.finish(Verdict::Retry) });
-        }
-        drop(state);
-        wakes.wake();
-        old
     }
 }
 

@@ -167,7 +167,7 @@ pub(super) unsafe fn finish(wait: NonNull<Wait>, verdict: Verdict, arm: usize) -
     // SAFETY: the waiter is in its wait.
     let handle = unsafe { target.handle() };
     // Release: the message, and `partner`. From here on the wait may be gone.
-    wait.verdict.store(verdict as usize | arm << CODE_BITS, Ordering::Release);
+    wait.verdict.store(verdict as usize | (arm << CODE_BITS), Ordering::Release);
     handle
 }
 

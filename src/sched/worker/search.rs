@@ -1,9 +1,11 @@
 //! Finding work elsewhere, and going to sleep: the idle side of a worker.
 //!
-//! # The lone-goroutine rule
-//! A thief leaves a single fresh goroutine to its spawner for `LONE_GRACE`, unless the spawner goes on with
-//! something long: two goroutines that are going to talk should live on one worker, where a message costs
-//! nanoseconds, and nobody can bring them together later. A worker that has started `OWN_LONE_STREAK` lone
+//! # The rule of the few
+//! A thief leaves up to `FEW` fresh goroutines to their spawner as long as the spawner's slices are shorter than
+//! `FEW_GRACE`: goroutines that are going to talk should live on one worker, where a message costs
+//! nanoseconds, and nobody can bring them together later. (Buffered messages, 4 goroutines to 4: 20 ns each
+//! on one worker, 100 on two.) If the spawner, or what it has started, goes on with something long, the
+//! thief takes them. A worker that has started `OWN_LONE_STREAK` lone
 //! goroutines itself, with no thief in between, does not even wake anybody for the next one (a wake-up costs
 //! as much as ten goroutines); should it then be long in coming to it, the watchdog wakes a thief within
 //! 10 ms, and the streak is over.
@@ -21,9 +23,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Rounds of a search before the worker goes to sleep; a round takes about a microsecond.
-const SEARCH_ROUNDS: u32 = 40;
-/// For how long a lone fresh goroutine is left to its spawner.
-const LONE_GRACE: Duration = Duration::from_micros(5);
+const SEARCH_ROUNDS: u32 = 64;
+/// So many fresh goroutines are left to their spawner …
+const FEW: usize = 16;
+/// … unless a slice there takes longer than this. Less than a search.
+const FEW_GRACE: Duration = Duration::from_micros(20);
+/// Looks at the inbox before a worker sleeps whose goroutines may soon be woken: some 10 µs.
+const DELIVERY_SPINS: u32 = 200;
 /// Goroutines that run for less are not worth stealing.
 const WORTH_STEALING: Duration = Duration::from_nanos(500);
 /// For how long a worker does not steal after a haul that was not worth it.
@@ -95,9 +101,9 @@ impl Worker {
 
     /// Steals fresh work, for a bounded time.
     fn search(&self) -> Option<GRef> {
-        let mut lone = None;
+        let mut few = None;
         for round in 0..SEARCH_ROUNDS {
-            if let Some(g) = self.take_injected().or_else(|| self.steal(&mut lone)) {
+            if let Some(g) = self.take_injected().or_else(|| self.steal(&mut few)) {
                 return Some(g);
             }
             if self.shared.has_deliveries() || self.scheduler.is_stopped() {
@@ -111,12 +117,12 @@ impl Worker {
         None
     }
 
-    fn steal(&self, lone: &mut Option<Lone>) -> Option<GRef> {
+    fn steal(&self, few: &mut Option<Few>) -> Option<GRef> {
         let workers = self.scheduler.workers();
         let count = workers.len();
         let first = self.next_random() as usize % count.max(1);
         for victim in (0..count).filter_map(|i| workers.get((first + i) % count)) {
-            if std::ptr::eq(victim, self.shared) || !Lone::may_steal(lone, victim) {
+            if std::ptr::eq(victim, self.shared) || !Few::may_steal(few, victim) {
                 continue;
             }
             let stolen = steal_until_decided(|| victim.stealer.steal_batch_with_limit_and_pop(&self.deque, 128));
@@ -169,6 +175,9 @@ impl Worker {
             return true;
         }
         let idle = &self.scheduler.idle;
+        if self.spin_for_delivery() {
+            return true;
+        }
         self.stacks.borrow_mut().settle();
         let last_up = idle.doze(index, self.searching.replace(false));
         self.shared.sleeper.announce();
@@ -190,6 +199,24 @@ impl Worker {
         false
     }
 
+    /// Waits a little for a wake-up from a worker that is up: to sleep and be woken takes longer. (A searcher has
+    /// done so already.) Fresh work that comes meanwhile is found after `doze`.
+    fn spin_for_delivery(&self) -> bool {
+        let others_up = self.scheduler.idle.sleeping() + 1 < self.scheduler.workers().len();
+        if self.searching.get() || self.started.get() == 0 || !others_up {
+            return false;
+        }
+        for _ in 0..DELIVERY_SPINS {
+            if self.shared.has_deliveries() {
+                return true;
+            }
+            for _ in 0..4 {
+                std::hint::spin_loop();
+            }
+        }
+        false
+    }
+
     /// Sleeps until something arrives in the inbox or a timer is due, out of reach of fresh work.
     pub(crate) fn sleep_in_place(&self) {
         self.sleep_until_delivery(None);
@@ -206,32 +233,32 @@ impl Worker {
     }
 }
 
-/// A lone fresh goroutine that a searcher saw, and since when its owner has not moved on.
-struct Lone {
+/// A few fresh goroutines that a searcher saw, and since when its owner has not moved on.
+struct Few {
     owner: &'static WorkerShared,
     slice: u64,
     since: Instant,
 }
 
-impl Lone {
-    fn still_lone(&self) -> bool {
-        self.owner.stealer.len() == 1 && self.owner.counters.slices.load(Ordering::Relaxed) == self.slice
+impl Few {
+    fn still_few(&self) -> bool {
+        (1..=FEW).contains(&self.owner.stealer.len()) && self.owner.counters.slices.load(Ordering::Relaxed) == self.slice
     }
 
     /// Whether `victim`'s work may be taken: it has more than one, or has left its only one for long.
     fn may_steal(seen: &mut Option<Self>, victim: &'static WorkerShared) -> bool {
         match victim.stealer.len() {
             0 => return false,
-            1 => {}
+            1..=FEW => {}
             _ => return true,
         }
         let slice = victim.counters.slices.load(Ordering::Relaxed);
         match seen {
-            Some(lone) if std::ptr::eq(lone.owner, victim) && lone.slice == slice => {
-                lone.since.elapsed() >= LONE_GRACE
+            Some(few) if std::ptr::eq(few.owner, victim) && few.slice == slice => {
+                few.since.elapsed() >= FEW_GRACE
             }
             // Another's: it goes on being watched as long as it stays as it is, or two would shield each other.
-            Some(lone) if !std::ptr::eq(lone.owner, victim) && lone.still_lone() => false,
+            Some(few) if !std::ptr::eq(few.owner, victim) && few.still_few() => false,
             _ => {
                 *seen = Some(Self { owner: victim, slice, since: crate::clock::now() });
                 false

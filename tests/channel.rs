@@ -1,0 +1,186 @@
+//! Channels and select between goroutines, between threads, and across the two.
+
+mod common;
+
+use lisle::channel::{self, RecvTimeoutError, Select, SendTimeoutError, TryRecvError, bounded, never, unbounded};
+use lisle::{go, select};
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[test]
+fn each_message_arrives_once_whatever_the_capacity_and_whoever_talks() {
+    for capacity in [0, 1, 7, usize::MAX] {
+        let (sender, receiver) = if capacity == usize::MAX { unbounded() } else { bounded(capacity) };
+        let (results, all) = unbounded();
+        for i in 0..4_u32 {
+            let (sender, receiver, results) = (sender.clone(), receiver.clone(), results.clone());
+            let send = move || (0..500).for_each(|k| sender.send(1000 * i + k).unwrap());
+            let receive = move || receiver.iter().for_each(|message| results.send(message).unwrap());
+            if i % 2 == 0 {
+                go(send);
+                thread::spawn(receive);
+            } else {
+                thread::spawn(send);
+                go(receive);
+            }
+        }
+        drop((sender, receiver, results));
+        let received: Vec<u32> = all.iter().collect();
+        assert_eq!(received.len(), 2000, "capacity {capacity}");
+        assert_eq!(received.into_iter().collect::<HashSet<_>>().len(), 2000, "capacity {capacity}");
+    }
+}
+
+#[test]
+fn a_pair_on_one_worker_exchanges_messages_in_order() {
+    common::one_worker().run(|| {
+        let (sender, receiver) = bounded(0);
+        go(move || (0..1000).for_each(|i| sender.send(i).unwrap()));
+        assert!(receiver.iter().eq(0..1000));
+    });
+}
+
+#[test]
+fn a_failed_send_gives_the_message_back() {
+    let (sender, receiver) = bounded(1);
+    sender.send(String::from("first")).unwrap();
+    assert_eq!(sender.try_send(String::from("full")).unwrap_err().into_inner(), "full");
+    let late = sender.send_timeout(String::from("late"), Duration::from_millis(1));
+    assert_eq!(late, Err(SendTimeoutError::Timeout(String::from("late"))));
+    drop(receiver);
+    assert_eq!(sender.send(String::from("gone")).unwrap_err().into_inner(), "gone");
+}
+
+#[test]
+fn closing_wakes_who_waits_on_either_side() {
+    let (sender, receiver) = bounded::<i32>(0);
+    let waiting = go(move || receiver.recv_timeout(LONG));
+    drop(sender);
+    assert_eq!(waiting.join().unwrap(), Err(RecvTimeoutError::Disconnected));
+    let (sender, receiver) = bounded(0);
+    let waiting = go(move || sender.send_timeout(5, LONG));
+    drop(receiver);
+    assert_eq!(waiting.join().unwrap(), Err(SendTimeoutError::Disconnected(5)));
+}
+
+#[test]
+fn two_selects_meet_on_a_channel_without_room() {
+    let (sender, receiver) = bounded(0);
+    let sums = go(move || {
+        let mut sum = 0;
+        for _ in 0..500 {
+            select! {
+                recv(receiver) -> message => sum += message.unwrap(),
+                recv(never::<i32>()) -> _ => unreachable!(),
+            }
+        }
+        sum
+    });
+    for _ in 0..500 {
+        select! {
+            send(sender, 2) -> result => result.unwrap(),
+            default(LONG) => panic!("the other select was missed"),
+        }
+    }
+    assert_eq!(sums.join().unwrap(), 1000);
+}
+
+#[test]
+fn try_recv_takes_the_message_that_a_select_has_promised() {
+    let runtime = common::one_worker();
+    runtime.run(|| {
+        let (sender, receiver) = bounded(0);
+        let selecting = go(move || select! { send(sender, 9) -> result => result.is_ok() });
+        let start = Instant::now();
+        let message = loop {
+            match receiver.try_recv() {
+                Ok(message) => break message,
+                Err(TryRecvError::Empty) => lisle::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+            assert!(start.elapsed() < LONG);
+        };
+        assert!(message == 9 && selecting.join().unwrap());
+    });
+}
+
+#[test]
+fn a_message_that_panics_abandons_the_send_and_its_partner_goes_on_waiting() {
+    let (sender, receiver) = bounded(0);
+    let waiting = go(move || receiver.recv());
+    let failing = sender.clone();
+    let fails = || -> i32 { panic!("no message") };
+    let panicked = go(move || {
+        catch_unwind(AssertUnwindSafe(|| {
+            select! { send(failing, fails()) -> _ => {} }
+        }))
+        .is_err()
+    });
+    assert!(panicked.join().unwrap());
+    sender.send(3).unwrap();
+    assert_eq!(waiting.join().unwrap(), Ok(3));
+}
+
+#[test]
+fn arms_that_lose_keep_their_messages() {
+    let (a, receive_a) = bounded(1);
+    let (b, receive_b) = bounded(1);
+    for i in 0..200 {
+        a.send(i).unwrap();
+        b.send(i).unwrap();
+        let other = select! {
+            recv(receive_a) -> message => { assert_eq!(message, Ok(i)); &receive_b }
+            recv(receive_b) -> message => { assert_eq!(message, Ok(i)); &receive_a }
+        };
+        assert_eq!(other.try_recv(), Ok(i));
+    }
+}
+
+#[test]
+fn ready_arms_are_chosen_evenly() {
+    let channels = [(); 3].map(|()| {
+        let (sender, receiver) = unbounded();
+        (0..3000).for_each(|i| sender.send(i).unwrap());
+        (sender, receiver)
+    });
+    let mut hits = [0; 3];
+    for _ in 0..3000 {
+        let mut select = Select::new();
+        for (_, receiver) in &channels {
+            select.recv(receiver);
+        }
+        let operation = select.select();
+        let index = operation.index();
+        hits[index] += 1;
+        operation.recv(&channels[index].1).unwrap();
+    }
+    assert!(hits.iter().all(|&hit| (800..1200).contains(&hit)), "{hits:?}");
+}
+
+#[test]
+fn a_timeout_that_races_with_a_partner_loses_no_message() {
+    let (sender, receiver) = bounded(0);
+    let sent = go(move || (0..300).filter(|&i| sender.send_timeout(i, Duration::from_micros(20)).is_ok()).count());
+    let mut received = 0;
+    loop {
+        match receiver.recv_timeout(Duration::from_micros(20)) {
+            Ok(_) => received += 1,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    assert_eq!(sent.join().unwrap(), received);
+}
+
+#[test]
+fn wrong_use_is_told() {
+    let panic = catch_unwind(|| bounded::<u64>(usize::MAX / 4)).unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().contains(&(usize::MAX / 4).to_string()));
+    let panic = catch_unwind(|| drop(Select::new().select())).unwrap_err();
+    assert!(panic.downcast_ref::<&str>().unwrap().contains("no operations"));
+    assert!(channel::after(Duration::ZERO).recv().is_ok());
+}
