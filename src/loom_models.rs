@@ -338,3 +338,14 @@ fn barrier_lets_all_through_with_one_leader() {
         assert!(own != other.join().unwrap());
     });
 }
+
+#[test]
+fn channel_rendezvous_hands_over_and_close_is_seen() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(0);
+        let other = thread::spawn(move || sender.send(7).unwrap());
+        assert_eq!(receiver.recv(), Ok(7));
+        assert!(receiver.recv().is_err());
+        other.join().unwrap();
+    });
+}

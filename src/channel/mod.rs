@@ -7,7 +7,7 @@
 //! - [`bounded(n)`](bounded) holds at most `n` messages. With `bounded(0)` a send waits until a receiver takes the
 //!   message: a *rendezvous*, Go's unbuffered channel.
 //! - [`unbounded()`] holds any number; a send never waits.
-//! - [`after`], [`at`], [`tick`] and [`never`] give receivers whose messages come by the clock, or not at all.
+//! - [`after`], [`at`], [`tick`] and [`never`](never()) give receivers whose messages come by the clock, or not at all.
 //! - [`select!`](crate::select) and [`Select`] wait for several operations at once.
 //!
 //! Both ends can be cloned and shared. When all senders are gone, receivers get what is left, and then an error;
@@ -154,9 +154,9 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
 /// use lisle::{channel, select};
 /// let (sender, receiver) = channel::unbounded();
 /// sender.send(1).unwrap();
-/// let wanted = false;
+/// let (wanted, never) = (false, channel::never());
 /// select! {
-///     recv(if wanted { &receiver } else { &channel::never() }) -> _ => unreachable!(),
+///     recv(if wanted { &receiver } else { &never }) -> _ => unreachable!(),
 ///     default => println!("not wanted"),
 /// }
 /// ```
