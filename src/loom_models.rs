@@ -349,3 +349,32 @@ fn channel_rendezvous_hands_over_and_close_is_seen() {
         other.join().unwrap();
     });
 }
+
+#[test]
+fn channel_select_that_times_out_loses_no_message() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(0);
+        let other = thread::spawn(move || sender.try_send(7).is_ok());
+        let soon = std::time::Instant::now();
+        let mut select = crate::channel::Select::new();
+        select.recv(&receiver);
+        let received = match select.select_deadline(soon) {
+            Ok(operation) => operation.recv(&receiver).is_ok(),
+            Err(_) => false,
+        };
+        assert_eq!(other.join().unwrap(), received);
+    });
+}
+
+#[test]
+fn channel_close_wakes_a_receiver_after_the_last_message() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(1);
+        let other = thread::spawn(move || {
+            sender.send(7).unwrap();
+        });
+        assert_eq!(receiver.recv(), Ok(7));
+        assert!(receiver.recv().is_err());
+        other.join().unwrap();
+    });
+}
