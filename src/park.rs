@@ -138,7 +138,7 @@ pub(crate) type Waiter = GRef;
 
 /// The caller as it describes itself to those who will wake it. Not counted: counting costs two locked
 /// instructions a wait, and a waiter lives as long as it waits.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct WakeTarget(NonNull<G>);
 
 impl WakeTarget {
@@ -147,34 +147,28 @@ impl WakeTarget {
         Self(with_current(|g| NonNull::from(g)))
     }
 
-    /// What wakes it, also after it has learned that its wait is over.
+    /// Ends its wait: `publish` lets it know. A neighbour of the caller's is woken at once, which means a place in the
+    /// worker's ready queue; who waits elsewhere is returned, for the caller to wake when it holds no lock.
     ///
     /// # Safety
-    /// The target has not left its wait, and does not before this returns. The handle must be used or dropped
-    /// before the caller switches.
+    /// The target is in its wait, and does not leave it before `publish`.
     #[inline(always)]
-    pub(crate) unsafe fn handle(self) -> WakeHandle {
+    pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Option<Waiter> {
         // SAFETY: as the caller promises, it is waiting.
         let g = unsafe { self.0.as_ref() };
-        let is_neighbour = Worker::with_current(|worker| worker.is_some_and(|worker| g.is_home(worker)));
-        if is_neighbour { WakeHandle::Neighbour(self.0) } else { WakeHandle::Elsewhere(g.reference()) }
-    }
-}
-
-/// See [`WakeTarget::handle`].
-pub(crate) enum WakeHandle {
-    /// A goroutine of the caller's worker, which cannot run, hence not end, before the caller switches.
-    Neighbour(NonNull<G>),
-    Elsewhere(GRef),
-}
-
-impl WakeHandle {
-    #[inline(always)]
-    pub(crate) fn wake(self) {
-        match self {
-            // SAFETY: it cannot have ended, see above.
-            Self::Neighbour(g) => unpark(unsafe { g.as_ref() }),
-            Self::Elsewhere(g) => unpark(&g),
+        // SAFETY: used within this function only.
+        match unsafe { Worker::current() } {
+            Some(worker) if g.is_home(worker) => {
+                publish();
+                // It cannot run, hence not end, before the caller switches.
+                worker.unpark_local(g);
+                None
+            }
+            _ => {
+                let waiter = g.reference();
+                publish();
+                Some(waiter)
+            }
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn current() -> Waiter {
     TOKEN.with(Arc::clone)
 }
 
+#[derive(Clone)]
 pub(crate) struct WakeTarget(Waiter);
 
 impl WakeTarget {
@@ -44,16 +45,10 @@ impl WakeTarget {
 
     /// # Safety
     /// None is needed here; the real one needs some.
-    pub(crate) unsafe fn handle(&self) -> WakeHandle {
-        WakeHandle(self.0.clone())
-    }
-}
-
-pub(crate) struct WakeHandle(Waiter);
-
-impl WakeHandle {
-    pub(crate) fn wake(self) {
-        unpark(&self.0);
+    pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Option<Waiter> {
+        let waiter = self.0.clone();
+        publish();
+        Some(waiter)
     }
 }
 

@@ -48,6 +48,7 @@ mod select;
 mod select_macro;
 mod sender;
 mod wait;
+mod waiters;
 
 #[doc(inline)]
 pub use crate::{select, select_biased};

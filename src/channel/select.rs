@@ -16,10 +16,10 @@
 use super::core::Side;
 use super::endpoint::{Begun, Endpoint, IsReady};
 use super::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
-use super::wait::{Entry, Verdict, Wait, Wish};
+use super::wait::{Verdict, Wait, Wish};
+use super::waiters::Entry;
 use super::{Receiver, Sender};
-use crate::park::{WaitReason, spend_budget};
-use crate::sync::wait_list::Ticket;
+use crate::park::{WaitReason, Waiter, spend_budget, unpark};
 use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -298,9 +298,10 @@ impl<'a> Select<'a> {
     fn begin(&self, slot: &mut Slot) -> Option<(Arm<'a>, Begun)> {
         for &arm in &self.arms {
             let wait = Wait::new(true);
-            // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps both in place. What
+            let entry = Entry::new(&wait, arm.index, slot.pointer(), Wish::Exchange);
+            // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps all in place. What
             // has begun goes into a `SelectedOperation`, which delivers or abandons.
-            match unsafe { arm.endpoint.begin(arm.side, &wait, slot.pointer()) } {
+            match unsafe { arm.endpoint.begin(arm.side, &entry) } {
                 Begun::NotReady => {}
                 Begun::Promised => {
                     if wait.park_for_verdict(WaitReason::Select).0 == Verdict::Done {
@@ -317,8 +318,30 @@ impl<'a> Select<'a> {
     #[inline(always)]
     fn wait(&self, slot: NonNull<u8>, deadline: Option<Instant>) -> Option<(Arm<'a>, Begun)> {
         let wait = Wait::new(true);
-        let mut tickets = Tickets::new();
-        let verdict = match self.join(&wait, &mut tickets, slot, None) {
+        let wish = |side| if side == Side::Send { Wish::Promise } else { Wish::Exchange };
+        let (verdict, index) = self.wait_as(&wait, slot, wish, deadline)?;
+        let begun = match verdict {
+            Verdict::Done => Begun::Received,
+            Verdict::Closed => Begun::Closed,
+            Verdict::Chosen => wait.take_partner().map_or(Begun::Reserved, Begun::Partner),
+            Verdict::Ready | Verdict::Retry => return None,
+        };
+        Some((*self.arms.iter().find(|arm| arm.index == index)?, begun))
+    }
+
+    /// Joins the waiters of all arms, waits for the verdict, and leaves them all. `None`: an arm was ready, or the time
+    /// is up.
+    #[inline(always)]
+    fn wait_as(
+        &self,
+        wait: &Wait,
+        slot: NonNull<u8>,
+        wish: impl Fn(Side) -> Wish,
+        deadline: Option<Instant>,
+    ) -> Option<(Verdict, usize)> {
+        wait.arm();
+        let entries: Entries = self.arms.iter().map(|arm| Entry::new(wait, arm.index, slot, wish(arm.side))).collect();
+        let verdict = match self.join(&entries) {
             Ok(clock) => wait.park(WaitReason::Select, deadline.into_iter().chain(clock).min()),
             Err(IsReady) => None,
         };
@@ -327,43 +350,22 @@ impl<'a> Select<'a> {
             None => Some(wait.park_for_verdict(WaitReason::Select)),
             verdict => verdict,
         };
-        self.leave(&tickets);
-        let (verdict, index) = verdict?;
-        let begun = match verdict {
-            Verdict::Done => Begun::Received,
-            Verdict::Closed => Begun::Closed,
-            Verdict::Chosen => wait.partner().map_or(Begun::Reserved, Begun::Partner),
-            Verdict::Ready | Verdict::Retry => return None,
-        };
-        Some((*self.arms.iter().find(|arm| arm.index == index)?, begun))
+        for (arm, entry) in self.arms.iter().zip(&entries) {
+            // SAFETY: it was put into this list, or into none.
+            unsafe { arm.endpoint.withdraw(arm.side, entry) };
+        }
+        verdict
     }
 
-    /// Joins the waiters of all arms. Returns the first time at which a clock has a message.
-    fn join(
-        &self,
-        wait: &Wait,
-        tickets: &mut Tickets,
-        slot: NonNull<u8>,
-        watch: Option<Wish>,
-    ) -> Result<Option<Instant>, IsReady> {
-        wait.arm();
+    /// Returns the first time at which a clock has a message.
+    fn join(&self, entries: &Entries) -> Result<Option<Instant>, IsReady> {
         let mut first = None;
-        for arm in &self.arms {
-            let wish = watch.unwrap_or(if arm.side == Side::Send { Wish::Promise } else { Wish::Exchange });
-            let entry = Entry::new(wait, arm.index, slot, wish);
-            // SAFETY: the callers leave all lists before `wait` and the slot go.
-            let (ticket, clock) = unsafe { arm.endpoint.join(arm.side, entry, wait) }?;
-            tickets.push(ticket);
+        for (arm, entry) in self.arms.iter().zip(entries) {
+            // SAFETY: `wait_as` does not return before it has left all lists, and has the verdict if there is one.
+            let clock = unsafe { arm.endpoint.join(arm.side, entry) }?;
             first = first.into_iter().chain(clock).min();
         }
         Ok(first)
-    }
-
-    /// Leaves those lists that were joined.
-    fn leave(&self, tickets: &Tickets) {
-        for (arm, &ticket) in self.arms.iter().zip(tickets) {
-            arm.endpoint.withdraw(arm.side, ticket);
-        }
     }
 
     /// The index of an operation that may go ahead.
@@ -381,17 +383,7 @@ impl<'a> Select<'a> {
                 Limit::Now => return None,
                 Limit::Until(deadline) => deadline,
             };
-            let mut tickets = Tickets::new();
-            let verdict = match self.join(&wait, &mut tickets, NonNull::dangling(), Some(Wish::Watch)) {
-                Ok(clock) => wait.park(WaitReason::Select, deadline.into_iter().chain(clock).min()),
-                Err(IsReady) => None,
-            };
-            let verdict = match verdict {
-                None if wait.withdraw() => None,
-                None => Some(wait.park_for_verdict(WaitReason::Select)),
-                verdict => verdict,
-            };
-            self.leave(&tickets);
+            let verdict = self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, deadline);
             match verdict {
                 Some((Verdict::Ready, index)) => return Some(index),
                 _ if is_past(deadline) => {
@@ -404,7 +396,13 @@ impl<'a> Select<'a> {
     }
 }
 
-type Tickets = SmallVec<[Ticket; 4]>;
+type Entries = SmallVec<[Entry; 4]>;
+
+fn wake(waiter: Option<Waiter>) {
+    if let Some(waiter) = waiter {
+        unpark(&waiter);
+    }
+}
 
 fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= crate::clock::now())
@@ -472,8 +470,8 @@ impl<'a> SelectedOperation<'a> {
         self.check(Side::Send, std::ptr::from_ref(sender.core()).cast(), "passed a sender that wasn't selected");
         match self.complete().0 {
             Begun::Partner(partner) => {
-                // SAFETY: claimed by `begin` or for our wait, of this channel, and the operation is consumed.
-                unsafe { partner.deliver(message) }.wake();
+                // SAFETY: a receiver of this channel.
+                wake(unsafe { partner.deliver(message) });
                 Ok(())
             }
             Begun::Reserved => sender.core().deliver_reserved(message).map_err(SendError),
@@ -505,16 +503,16 @@ impl<'a> SelectedOperation<'a> {
     /// It is going to be completed: the drop has nothing to do any more.
     fn complete(self) -> (Begun, Slot) {
         let this = ManuallyDrop::new(self);
-        // SAFETY: read once, and `this` is not dropped.
-        (this.begun, unsafe { std::ptr::read(&raw const this.slot) })
+        // SAFETY: each is read once, and `this` is not dropped.
+        unsafe { (std::ptr::read(&raw const this.begun), std::ptr::read(&raw const this.slot)) }
     }
 }
 
 impl Drop for SelectedOperation<'_> {
     fn drop(&mut self) {
-        match self.begun {
-            // SAFETY: claimed by `begin` or for our wait, and not ended.
-            Begun::Partner(partner) => unsafe { partner.abandon() }.wake(),
+        match std::mem::replace(&mut self.begun, Begun::NotReady) {
+            // It begins again.
+            Begun::Partner(partner) => wake(partner.dismiss(Verdict::Retry)),
             Begun::Reserved => self.endpoint.give_room_back(),
             _ => {}
         }

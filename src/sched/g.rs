@@ -193,6 +193,7 @@ impl G {
         self.extra.as_ref().is_some_and(|extra| extra.own_thread)
     }
 
+    #[inline]
     pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
         self.wait_reason.store(reason as u8, Ordering::Relaxed);
     }

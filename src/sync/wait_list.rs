@@ -108,30 +108,6 @@ impl<T> WaitList<T> {
         in_order.collect()
     }
 
-    /// All waiters, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let mut next = self.head;
-        std::iter::from_fn(move || {
-            let slot = self.slots.get(next)?;
-            next = slot.next;
-            slot.value.as_ref()
-        })
-    }
-
-    /// Takes those out that `which` names, in order.
-    pub(crate) fn remove_all(&mut self, which: impl Fn(&T) -> bool) -> Vec<T> {
-        let mut removed = Vec::new();
-        let mut next = self.head;
-        while let Some(slot) = self.slots.get(next) {
-            let ticket = Ticket { slot: next, generation: slot.generation };
-            next = slot.next;
-            if slot.value.as_ref().is_some_and(&which) {
-                removed.extend(self.remove(ticket));
-            }
-        }
-        removed
-    }
-
     /// Whether the waiter is still in the list.
     pub(crate) fn contains(&self, ticket: Ticket) -> bool {
         let slot = self.slots.get(ticket.slot);
