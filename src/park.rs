@@ -173,14 +173,13 @@ impl WakeTarget {
     }
 }
 
-/// A number below `bound`, for choices that must not follow a pattern.
-pub(crate) fn random_below(bound: u32) -> u32 {
-    let random = Worker::with_current(|worker| match worker {
+/// Some number, for choices that must not follow a pattern.
+#[inline]
+pub(crate) fn random() -> u32 {
+    Worker::with_current(|worker| match worker {
         Some(worker) => worker.next_random(),
         None => random_of_thread(),
-    });
-    // Lemire's reduction: no division, and a bias below 2^-32 × bound.
-    ((u64::from(random) * u64::from(bound)) >> 32) as u32
+    })
 }
 
 fn random_of_thread() -> u32 {

@@ -52,7 +52,7 @@ impl WakeTarget {
     }
 }
 
-pub(crate) fn random_below(_bound: u32) -> u32 {
+pub(crate) fn random() -> u32 {
     0
 }
 

@@ -3,7 +3,6 @@
 use super::core::{Core, Side, State, Taken, Wakes, claim_first};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry};
-use std::alloc::Layout;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -26,12 +25,7 @@ pub(super) enum Begun {
 pub(super) struct IsReady;
 
 /// A channel, whatever its messages are.
-///
-/// # Safety
-/// `message_layout` is that of the messages.
-pub(super) unsafe trait Endpoint {
-    fn message_layout(&self) -> Layout;
-
+pub(super) trait Endpoint {
     /// Begins an operation, if it is ready.
     ///
     /// # Safety
@@ -59,12 +53,7 @@ pub(super) unsafe trait Endpoint {
     fn give_room_back(&self);
 }
 
-// SAFETY: the layout is T's.
-unsafe impl<T> Endpoint for Core<T> {
-    fn message_layout(&self) -> Layout {
-        Layout::new::<T>()
-    }
-
+impl<T> Endpoint for Core<T> {
     unsafe fn begin(&self, side: Side, entry: &Entry) -> Begun {
         if side == Side::Send {
             return self.begin_send();

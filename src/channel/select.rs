@@ -47,31 +47,14 @@ struct Slot {
     large: Option<(NonNull<u8>, Layout)>,
 }
 
-type Small = [u128; 4];
+type Small = [usize; 4];
 
 impl Slot {
-    /// For whichever message the arms may bring.
-    fn new(arms: &[Arm<'_>]) -> Self {
-        let mut slot = Self { small: MaybeUninit::uninit(), large: None };
-        let (mut size, mut align) = (0, 1);
-        for arm in arms.iter().filter(|arm| arm.side == Side::Receive) {
-            let layout = arm.endpoint.message_layout();
-            size = layout.size().max(size);
-            align = layout.align().max(align);
-        }
-        if size > size_of::<Small>() || align > align_of::<Small>() {
-            slot.allocate(size, align);
-        }
-        slot
-    }
-
-    #[cold]
-    fn allocate(&mut self, size: usize, align: usize) {
-        let layout = Layout::from_size_align(size.max(1), align).expect("messages of this size and alignment exist");
-        // SAFETY: the size is not zero.
-        let memory = unsafe { alloc(layout) };
-        let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
-        self.large = Some((memory, layout));
+    /// For messages of this layout, or less.
+    #[inline]
+    fn new(layout: Layout) -> Self {
+        let is_small = layout.size() <= size_of::<Small>() && layout.align() <= align_of::<Small>();
+        Self { small: MaybeUninit::uninit(), large: if is_small { None } else { Some(allocate(layout)) } }
     }
 
     #[inline]
@@ -81,6 +64,15 @@ impl Slot {
             None => NonNull::from(&mut self.small).cast(),
         }
     }
+}
+
+#[cold]
+fn allocate(layout: Layout) -> (NonNull<u8>, Layout) {
+    // A message may have no size and a large alignment.
+    let layout = Layout::from_size_align(layout.size().max(1), layout.align()).expect("such messages exist");
+    // SAFETY: the size is not zero.
+    let memory = unsafe { alloc(layout) };
+    (NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout)), layout)
 }
 
 impl Drop for Slot {
@@ -128,6 +120,8 @@ pub struct Select<'a> {
     arms: SmallVec<[Arm<'a>; 4]>,
     next_index: usize,
     biased: bool,
+    /// Large enough for whichever message the arms may bring.
+    message: Layout,
 }
 
 // SAFETY: the arms are references to channels, which are Sync themselves if their messages are Send. If they are
@@ -148,8 +142,9 @@ enum Limit {
 impl<'a> Select<'a> {
     /// An empty list; operations that are ready are chosen at random.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
-        Self { arms: SmallVec::new(), next_index: 0, biased: false }
+        Self { arms: SmallVec::new(), next_index: 0, biased: false, message: Layout::new::<()>() }
     }
 
     /// An empty list; of the operations that are ready the first is chosen.
@@ -159,15 +154,20 @@ impl<'a> Select<'a> {
     }
 
     /// Adds a send, and returns its index: 0 for the first operation added, and so on.
+    #[inline]
     pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
         self.add(sender.core(), Side::Send)
     }
 
     /// Adds a receive, and returns its index.
+    #[inline]
     pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
+        let (size, align) = (self.message.size().max(size_of::<T>()), self.message.align().max(align_of::<T>()));
+        self.message = Layout::from_size_align(size, align).expect("messages of this size and alignment exist");
         self.add(receiver.core(), Side::Receive)
     }
 
+    #[inline]
     fn add(&mut self, endpoint: &'a dyn Endpoint, side: Side) -> usize {
         let index = self.next_index;
         self.next_index += 1;
@@ -258,21 +258,31 @@ impl<'a> Select<'a> {
         Select { biased: self.biased, ..Select::new() }
     }
 
-    fn shuffle(&mut self) {
+    /// Calls `each` with the arms, in random order unless biased, until it returns something.
+    #[inline(always)]
+    fn try_each<R>(&self, mut each: impl FnMut(&Arm<'a>) -> Option<R>) -> Option<R> {
         if self.biased {
-            return;
+            return self.arms.iter().find_map(each);
         }
-        // Fisher and Yates.
-        for last in (1..self.arms.len()).rev() {
-            let other = crate::park::random_below(last as u32 + 1) as usize;
-            self.arms.swap(last, other);
+        // Fisher and Yates, inside out, on numbers: arms are large to move. The bits that choose one place are left
+        // over for the next seven.
+        let mut order = SmallVec::<[u32; 8]>::new();
+        let mut random = 0;
+        for position in 0..self.arms.len() {
+            if position % 8 == 0 {
+                random = crate::park::random();
+            }
+            let scaled = u64::from(random) * (position as u64 + 1);
+            random = scaled as u32;
+            order.push(position as u32);
+            order.swap(position, (scaled >> 32) as usize);
         }
+        order.iter().find_map(|&position| each(&self.arms[position as usize]))
     }
 
     #[inline(always)]
     fn run(&mut self, limit: Limit) -> Option<SelectedOperation<'a>> {
-        self.shuffle();
-        let mut slot = Slot::new(&self.arms);
+        let mut slot = Slot::new(self.message);
         if let Limit::Until(_) = limit {
             spend_budget();
         }
@@ -295,23 +305,23 @@ impl<'a> Select<'a> {
     }
 
     /// Tries each operation.
+    #[inline(always)]
     fn begin(&self, slot: &mut Slot) -> Option<(Arm<'a>, Begun)> {
-        for &arm in &self.arms {
+        let slot = slot.pointer();
+        self.try_each(|arm| {
             let wait = Wait::new(true);
-            let entry = Entry::new(&wait, arm.index, slot.pointer(), Wish::Exchange);
+            let entry = Entry::new(&wait, arm.index, slot, Wish::Exchange);
             // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps all in place. What
             // has begun goes into a `SelectedOperation`, which delivers or abandons.
             match unsafe { arm.endpoint.begin(arm.side, &entry) } {
-                Begun::NotReady => {}
+                Begun::NotReady => None,
                 Begun::Promised => {
-                    if wait.park_for_verdict(WaitReason::Select).0 == Verdict::Done {
-                        return Some((arm, Begun::Received));
-                    }
+                    let (verdict, _) = wait.park_for_verdict(WaitReason::Select);
+                    (verdict == Verdict::Done).then_some((*arm, Begun::Received))
                 }
-                begun => return Some((arm, begun)),
+                begun => Some((*arm, begun)),
             }
-        }
-        None
+        })
     }
 
     /// Waits for an operation to be chosen. `None`: begin again, or the time is up.
@@ -370,29 +380,28 @@ impl<'a> Select<'a> {
 
     /// The index of an operation that may go ahead.
     fn watch(&mut self, limit: Limit) -> Option<usize> {
-        self.shuffle();
         if let Limit::Until(_) = limit {
             spend_budget();
         }
         loop {
             let wait = Wait::new(true);
-            if let Some(arm) = self.arms.iter().find(|arm| arm.endpoint.is_ready(arm.side, &wait)) {
-                return Some(arm.index);
+            if let Some(index) = self.find_ready(&wait) {
+                return Some(index);
             }
             let deadline = match limit {
                 Limit::Now => return None,
                 Limit::Until(deadline) => deadline,
             };
-            let verdict = self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, deadline);
-            match verdict {
+            match self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, deadline) {
                 Some((Verdict::Ready, index)) => return Some(index),
-                _ if is_past(deadline) => {
-                    let ready = self.arms.iter().find(|arm| arm.endpoint.is_ready(arm.side, &wait));
-                    return ready.map(|arm| arm.index);
-                }
+                _ if is_past(deadline) => return self.find_ready(&wait),
                 _ => {}
             }
         }
+    }
+
+    fn find_ready(&self, own: &Wait) -> Option<usize> {
+        self.try_each(|arm| arm.endpoint.is_ready(arm.side, own).then_some(arm.index))
     }
 }
 
@@ -415,6 +424,7 @@ impl Clone for Select<'_> {
 }
 
 impl Default for Select<'_> {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }
@@ -455,6 +465,7 @@ impl<'a> SelectedOperation<'a> {
 
     /// The index of the operation.
     #[must_use]
+    #[inline]
     pub fn index(&self) -> usize {
         self.arm.index
     }
@@ -466,6 +477,7 @@ impl<'a> SelectedOperation<'a> {
     ///
     /// # Panics
     /// If the operation is not a send of this sender's channel.
+    #[inline]
     pub fn send<T>(self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
         self.check(Side::Send, std::ptr::from_ref(sender.core()).cast(), "passed a sender that wasn't selected");
         match self.complete().0 {
@@ -486,6 +498,7 @@ impl<'a> SelectedOperation<'a> {
     ///
     /// # Panics
     /// If the operation is not a receive of this receiver's channel.
+    #[inline]
     pub fn recv<T>(self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         self.check(Side::Receive, std::ptr::from_ref(receiver.core()).cast(), "passed a receiver that wasn't selected");
         match self.complete() {
@@ -495,12 +508,14 @@ impl<'a> SelectedOperation<'a> {
         }
     }
 
+    #[inline]
     #[track_caller]
     fn check(&self, side: Side, address: *const (), otherwise: &str) {
         assert!(self.arm.side == side && self.arm.address == address, "{otherwise}");
     }
 
     /// It is going to be completed: the drop has nothing to do any more.
+    #[inline]
     fn complete(self) -> (Begun, Slot) {
         let this = ManuallyDrop::new(self);
         // SAFETY: each is read once, and `this` is not dropped.

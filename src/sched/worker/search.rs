@@ -137,6 +137,7 @@ impl Worker {
         None
     }
 
+    #[inline]
     pub(crate) fn next_random(&self) -> u32 {
         // xorshift (Marsaglia, 2003).
         let mut x = self.random.get();
