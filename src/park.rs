@@ -153,7 +153,7 @@ impl WakeTarget {
     /// # Safety
     /// The target is in its wait, and does not leave it before `publish`.
     #[inline(always)]
-    pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Option<Waiter> {
+    pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Woken {
         // SAFETY: as the caller promises, it is waiting.
         let g = unsafe { self.0.as_ref() };
         // SAFETY: used within this function only.
@@ -162,13 +162,34 @@ impl WakeTarget {
                 publish();
                 // It cannot run, hence not end, before the caller switches.
                 worker.unpark_local(g);
-                None
+                Woken::Neighbour
             }
             _ => {
                 let waiter = g.reference();
                 publish();
-                Some(waiter)
+                Woken::Elsewhere(waiter)
             }
+        }
+    }
+}
+
+/// What became of a waiter whose wait was ended.
+#[must_use]
+pub(crate) enum Woken {
+    /// It is on the caller's worker, and in its ready queue.
+    Neighbour,
+    /// It is on another thread, and awake.
+    Spinner,
+    /// It is on another thread, and must be woken.
+    Elsewhere(Waiter),
+}
+
+impl Woken {
+    /// For callers that hold no lock.
+    #[inline(always)]
+    pub(crate) fn wake(self) {
+        if let Self::Elsewhere(waiter) = self {
+            unpark(&waiter);
         }
     }
 }
@@ -418,6 +439,39 @@ fn budget_is_spent(worker: &Worker) {
     {
         yield_goroutine(worker, g);
     }
+}
+
+/// Pauses of the processor for which a waiter spins: some microseconds, about what to sleep and be woken costs.
+const SPINS: u32 = 128;
+
+/// Whether it may pay to spin before a wait: the partner is `apart`, on another thread, and nobody else could use ours.
+#[inline]
+pub(crate) fn may_spin(apart: bool) -> bool {
+    Worker::with_current(|worker| match worker {
+        Some(worker) => apart && !worker.someone_waits(),
+        None => crate::cpu::is_parallel(),
+    })
+}
+
+/// Spins for so many of the processor's pauses.
+pub(crate) fn pause(pauses: u32) {
+    (0..pauses).for_each(|_| std::hint::spin_loop());
+}
+
+/// Spins until `done`, for a little while. Returns whether it is. Those whom others wake meanwhile are not kept waiting.
+pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+    Worker::with_current(|worker| {
+        for _ in 0..SPINS {
+            if done() {
+                return true;
+            }
+            if worker.is_some_and(|worker| worker.shared.has_deliveries()) {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    })
 }
 
 /// An OS thread's stand-in.

@@ -45,10 +45,25 @@ impl WakeTarget {
 
     /// # Safety
     /// None is needed here; the real one needs some.
-    pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Option<Waiter> {
+    pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Woken {
         let waiter = self.0.clone();
         publish();
-        Some(waiter)
+        Woken::Elsewhere(waiter)
+    }
+}
+
+/// See `park::Woken`.
+pub(crate) enum Woken {
+    Neighbour,
+    Spinner,
+    Elsewhere(Waiter),
+}
+
+impl Woken {
+    pub(crate) fn wake(self) {
+        if let Self::Elsewhere(waiter) = self {
+            unpark(&waiter);
+        }
     }
 }
 
@@ -82,6 +97,19 @@ pub(crate) fn unpark_all(crowd: Vec<Waiter>) {
 }
 
 pub(crate) fn spend_budget() {}
+
+pub(crate) fn may_spin(_apart: bool) -> bool {
+    true
+}
+
+pub(crate) fn pause(_pauses: u32) {
+    loom::thread::yield_now();
+}
+
+pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+    loom::thread::yield_now();
+    done()
+}
 
 pub(crate) fn is_exiting() -> bool {
     false

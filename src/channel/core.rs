@@ -31,11 +31,14 @@ use super::lock::{Guard, Lock};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry, Waiters};
 use crate::atomics::{AtomicUsize, Ordering};
-use crate::park::{WaitReason, Waiter, spend_budget, unpark};
+use crate::park::{WaitReason, Waiter, Woken, may_spin, pause, spend_budget, unpark};
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
+
+/// Looks at the channel before a partner of another thread's is waited for, at growing distances: some microseconds.
+const HESITATIONS: u32 = if cfg!(loom) { 1 } else { 8 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Side {
@@ -72,6 +75,8 @@ pub(super) struct State<T> {
     pub(super) sending: Waiters,
     pub(super) receiving: Waiters,
     pub(super) closed: bool,
+    /// Whether the last who was woken here was on another thread than its waker: then waiting begins with spinning.
+    pub(super) apart: bool,
     clock: Option<Box<Clock<T>>>,
 }
 
@@ -111,8 +116,8 @@ pub(super) struct Wakes {
 
 impl Wakes {
     #[inline(always)]
-    pub(super) fn add(&mut self, waiter: Option<Waiter>) {
-        if let Some(waiter) = waiter {
+    pub(super) fn add(&mut self, woken: Woken) {
+        if let Woken::Elsewhere(waiter) = woken {
             self.add_one(waiter);
         }
     }
@@ -162,8 +167,19 @@ impl<T> State<T> {
         // SAFETY: a claimed receiver's slot is ours, and made for a T. The caller gives up the message.
         unsafe { receiver.slot().cast::<T>().copy_from_nonoverlapping(message, 1) };
         // SAFETY: just copied.
-        wakes.add(unsafe { receiver.done() });
+        let woken = unsafe { receiver.done() };
+        self.note(&woken);
+        wakes.add(woken);
         true
+    }
+
+    #[inline(always)]
+    fn note(&mut self, woken: &Woken) {
+        match woken {
+            Woken::Neighbour => self.apart = false,
+            Woken::Spinner => {}
+            Woken::Elsewhere(_) => self.apart = true,
+        }
     }
 
     /// There is room: waiting senders get it.
@@ -177,7 +193,9 @@ impl<T> State<T> {
                 // SAFETY: a claimed sender's slot is ours, and holds a message that it gives up.
                 self.buffer.push_back(unsafe { sender.slot().cast::<T>().read() });
                 // SAFETY: just taken.
-                wakes.add(unsafe { sender.done() });
+                let woken = unsafe { sender.done() };
+                self.note(&woken);
+                wakes.add(woken);
             }
         }
     }
@@ -199,9 +217,8 @@ impl<T> State<T> {
 
     /// Whether an operation could go ahead now, for anybody but `own`.
     pub(super) fn is_ready(&self, side: Side, capacity: usize, own: &Wait) -> bool {
-        let is_partner = |entry: &Entry| {
-            entry.wish() != Wish::Watch && !std::ptr::eq(entry.wait(), own) && entry.wait().is_free()
-        };
+        let is_partner =
+            |entry: &Entry| entry.wish() != Wish::Watch && !std::ptr::eq(entry.wait(), own) && entry.wait().is_free();
         let partner = |list: &Waiters| list.iter().any(is_partner);
         self.closed
             || match side {
@@ -247,6 +264,7 @@ impl<T> Core<T> {
             sending: Waiters::new(),
             receiving: Waiters::new(),
             closed: false,
+            apart: false,
             clock: clock.map(Box::new),
         };
         Self {
@@ -267,12 +285,7 @@ impl<T> Core<T> {
     /// `message` holds a message, and is the entry's slot. If this returns `Waits`, the caller keeps the entry, its
     /// wait and `message` in place until the verdict is in or the entry withdrawn.
     #[inline(always)]
-    unsafe fn offer(
-        &self,
-        mut state: Guard<'_, State<T>>,
-        message: NonNull<T>,
-        entry: Option<&Entry>,
-    ) -> Offered {
+    unsafe fn offer(&self, mut state: Guard<'_, State<T>>, message: NonNull<T>, entry: Option<&Entry>) -> Offered {
         if state.closed {
             return Offered::Closed;
         }
@@ -284,7 +297,7 @@ impl<T> Core<T> {
             state.buffer.push_back(unsafe { message.read() });
             Offered::Done
         } else if let Some(entry) = entry {
-            entry.wait().arm();
+            entry.wait().arm_plain(state.apart && state.sending.is_empty());
             // SAFETY: as the caller promises.
             unsafe { state.sending.push_back(entry) };
             Offered::Waits
@@ -306,6 +319,9 @@ impl<T> Core<T> {
         if state.receiving.is_empty() && state.has_room(self.capacity) && !state.closed {
             state.buffer.push_back(message);
             return Ok(());
+        }
+        if let Patience::Until(_) = patience {
+            state = self.hesitate(state, |state| state.has_room(self.capacity) || !state.receiving.is_empty());
         }
         let mut message = ManuallyDrop::new(message);
         let slot = NonNull::from(&mut *message);
@@ -331,6 +347,35 @@ impl<T> Core<T> {
         if verdict == Verdict::Done { Ok(()) } else { Err((ManuallyDrop::into_inner(message), verdict)) }
     }
 
+    /// With a buffer between partners on two threads it pays to let the other one run ahead before one waits: each
+    /// then does many operations while it has the channel's cache lines. Nobody else can be waiting for us meanwhile,
+    /// since we stand in no list.
+    #[inline(always)]
+    fn hesitate<'a>(&'a self, state: Guard<'a, State<T>>, ready: impl Fn(&State<T>) -> bool) -> Guard<'a, State<T>> {
+        if self.capacity == 0 || state.closed || ready(&state) || !may_spin(state.apart) {
+            return state;
+        }
+        self.hesitate_slowly(state, ready)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn hesitate_slowly<'a>(
+        &'a self,
+        mut state: Guard<'a, State<T>>,
+        ready: impl Fn(&State<T>) -> bool,
+    ) -> Guard<'a, State<T>> {
+        for round in 0..HESITATIONS {
+            drop(state);
+            pause(1 << round);
+            state = self.state.lock();
+            if state.closed || ready(&state) {
+                break;
+            }
+        }
+        state
+    }
+
     /// Waits as a plain waiter. `None`: the time is up, and the entry withdrawn.
     #[inline(always)]
     fn park(&self, entry: &Entry, side: Side, deadline: Option<Instant>) -> Option<Verdict> {
@@ -338,6 +383,7 @@ impl<T> Core<T> {
             Side::Send => WaitReason::ChannelSend,
             Side::Receive => WaitReason::ChannelReceive,
         };
+        entry.wait().spin();
         if let Some((verdict, _)) = entry.wait().park(reason, deadline) {
             return Some(verdict);
         }
@@ -385,13 +431,15 @@ impl<T> Core<T> {
                 // SAFETY: a claimed sender's slot is ours and holds a message that it gives up.
                 unsafe { slot.copy_from_nonoverlapping(sender.slot().cast(), 1) };
                 // SAFETY: just copied.
-                wakes.add(unsafe { sender.done() });
+                let woken = unsafe { sender.done() };
+                state.note(&woken);
+                wakes.add(woken);
                 Taken::Done
             }
         } else if state.closed {
             Taken::Closed
         } else if may_wait {
-            entry.wait().arm();
+            entry.wait().arm_plain(state.apart && state.receiving.is_empty());
             // SAFETY: as the caller promises.
             unsafe { state.receiving.push_back(entry) };
             Taken::Waits(state.next_time())
@@ -422,10 +470,14 @@ impl<T> Core<T> {
         }
         loop {
             let mut state = self.state.lock();
-            if state.sending.is_empty() && state.buffer.capacity() <= Self::KEPT
+            if state.sending.is_empty()
+                && state.buffer.capacity() <= Self::KEPT
                 && let Some(message) = state.buffer.pop_front()
             {
                 return Ok(message);
+            }
+            if may_wait {
+                state = self.hesitate(state, |state| !state.buffer.is_empty());
             }
             let mut message = MaybeUninit::<T>::uninit();
             let wait = Wait::new(false);

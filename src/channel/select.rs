@@ -19,7 +19,7 @@ use super::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, 
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::Entry;
 use super::{Receiver, Sender};
-use crate::park::{WaitReason, Waiter, spend_budget, unpark};
+use crate::park::{WaitReason, spend_budget};
 use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -407,12 +407,6 @@ impl<'a> Select<'a> {
 
 type Entries = SmallVec<[Entry; 4]>;
 
-fn wake(waiter: Option<Waiter>) {
-    if let Some(waiter) = waiter {
-        unpark(&waiter);
-    }
-}
-
 fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= crate::clock::now())
 }
@@ -483,7 +477,7 @@ impl<'a> SelectedOperation<'a> {
         match self.complete().0 {
             Begun::Partner(partner) => {
                 // SAFETY: a receiver of this channel.
-                wake(unsafe { partner.deliver(message) });
+                unsafe { partner.deliver(message) }.wake();
                 Ok(())
             }
             Begun::Reserved => sender.core().deliver_reserved(message).map_err(SendError),
@@ -527,7 +521,7 @@ impl Drop for SelectedOperation<'_> {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.begun, Begun::NotReady) {
             // It begins again.
-            Begun::Partner(partner) => wake(partner.dismiss(Verdict::Retry)),
+            Begun::Partner(partner) => partner.dismiss(Verdict::Retry).wake(),
             Begun::Reserved => self.endpoint.give_room_back(),
             _ => {}
         }

@@ -9,6 +9,8 @@
 //!   channel's lock is the claim. A select stands in several: the claim is the compare-exchange from WAITING
 //!   to CLAIMED, and entries of a claimed select that still lie elsewhere are dropped by who finds them, or
 //!   by the select itself on its way out. WITHDRAWN is the select's own claim, when it gives up.
+//!   A plain waiter that spins before it parks says so by SPINNING: its verdict needs no wake-up. Both ways out of
+//!   SPINNING are a compare-exchange: to the verdict, or, by the waiter that is going to park, to WAITING.
 //! - `target`: written by the waiter before its entries are in a list, read by the claimer.
 //! - `partner`: written by the claimer before it publishes CHOSEN (Release), taken by the waiter after (Acquire).
 //! - the slot (where the message lies, or where it goes): the waiter's until the entry is in a list, the
@@ -22,7 +24,7 @@
 
 use super::waiters::Claimed;
 use crate::atomics::{AtomicUsize, Ordering};
-use crate::park::{WaitReason, WakeTarget, Waiter, park, park_until};
+use crate::park::{WaitReason, WakeTarget, Woken, may_spin, park, park_until, spin_until};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -46,6 +48,8 @@ pub(super) enum Verdict {
 const WAITING: usize = 0;
 const CLAIMED: usize = 1;
 const WITHDRAWN: usize = 7;
+/// A plain waiter's: nobody needs to wake it.
+const SPINNING: usize = 1 << CODE_BITS;
 const CODE_BITS: u32 = 3;
 const CODE: usize = (1 << CODE_BITS) - 1;
 
@@ -72,6 +76,15 @@ impl Wait {
     #[inline(always)]
     pub(super) fn new(is_select: bool) -> Self {
         Self { verdict: AtomicUsize::new(WAITING), target: UnsafeCell::new(None), partner: Cell::new(None), is_select }
+    }
+
+    /// As `arm`, for a plain wait. With `apart`, its partner is on another thread: then it spins before it parks.
+    #[inline(always)]
+    pub(super) fn arm_plain(&self, apart: bool) {
+        self.arm();
+        if may_spin(apart) {
+            self.verdict.store(SPINNING, Ordering::Relaxed);
+        }
     }
 
     /// To be called by the waiter before others can find it.
@@ -108,7 +121,7 @@ impl Wait {
 
     /// Whether it may still be claimed.
     pub(super) fn is_free(&self) -> bool {
-        self.verdict.load(Ordering::Relaxed) == WAITING
+        matches!(self.verdict.load(Ordering::Relaxed), WAITING | SPINNING)
     }
 
     /// For whoever takes an entry out of a list, under the channel's lock.
@@ -128,6 +141,22 @@ impl Wait {
     pub(super) fn withdraw(&self) -> bool {
         debug_assert!(self.is_select);
         self.verdict.compare_exchange(WAITING, WITHDRAWN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Spins for a little, if it was armed for that.
+    #[inline(always)]
+    pub(super) fn spin(&self) {
+        if self.verdict.load(Ordering::Relaxed) == SPINNING {
+            self.spin_out();
+        }
+    }
+
+    #[cold]
+    fn spin_out(&self) {
+        if !spin_until(|| self.verdict().is_some()) {
+            // From now on the verdict brings a wake-up; or it has come in this moment.
+            let _ = self.verdict.compare_exchange(SPINNING, WAITING, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Parks until the verdict, or until the deadline has passed: then `None`.
@@ -155,21 +184,25 @@ impl Wait {
         }
     }
 
-    /// Publishes the verdict. A neighbour of the caller's is made ready; who waits elsewhere is returned, to be woken
-    /// when no lock is held.
+    /// Publishes the verdict; see `WakeTarget::end_wait`.
     ///
     /// # Safety
     /// The caller has claimed the wait, and this is the one time that it ends it. (No `&self`: the wait may be gone
     /// when this returns.)
     #[inline(always)]
-    pub(super) unsafe fn finish(wait: NonNull<Self>, verdict: Verdict, arm: usize) -> Option<Waiter> {
+    pub(super) unsafe fn finish(wait: NonNull<Self>, verdict: Verdict, arm: usize) -> Woken {
         // SAFETY: a claimed wait is in place until its verdict.
         let wait = unsafe { wait.as_ref() };
         // SAFETY: written before others could find the wait, and not since.
         let target = unsafe { (*wait.target.get()).clone() }.expect("a wait that others can find is armed");
         let word = verdict as usize | (arm << CODE_BITS);
         let published = &wait.verdict;
-        // Release: the message, and `partner`.
+        // Release, here and below: the message, and `partner`.
+        if published.load(Ordering::Relaxed) == SPINNING
+            && published.compare_exchange(SPINNING, word, Ordering::Release, Ordering::Relaxed).is_ok()
+        {
+            return Woken::Spinner;
+        }
         // SAFETY: the waiter is in its wait, which this verdict ends.
         unsafe { target.end_wait(|| published.store(word, Ordering::Release)) }
     }

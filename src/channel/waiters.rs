@@ -11,7 +11,7 @@
 
 use super::wait::{Verdict, Wait, Wish};
 use crate::atomics::{AtomicBool, Ordering};
-use crate::park::Waiter;
+use crate::park::Woken;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -95,9 +95,9 @@ impl Claimed {
         self.entry().slot
     }
 
-    /// Ends the wait without an exchange: `Closed`, `Ready` or `Retry`. Whoever comes back must be woken.
+    /// Ends the wait without an exchange: `Closed`, `Ready` or `Retry`.
     #[inline(always)]
-    pub(super) fn dismiss(self, verdict: Verdict) -> Option<Waiter> {
+    pub(super) fn dismiss(self, verdict: Verdict) -> Woken {
         debug_assert!(matches!(verdict, Verdict::Closed | Verdict::Ready | Verdict::Retry));
         // SAFETY: no message is spoken of.
         unsafe { self.finish(verdict) }
@@ -108,7 +108,7 @@ impl Claimed {
     /// # Safety
     /// It has.
     #[inline(always)]
-    pub(super) unsafe fn done(self) -> Option<Waiter> {
+    pub(super) unsafe fn done(self) -> Woken {
         // SAFETY: as the caller says.
         unsafe { self.finish(Verdict::Done) }
     }
@@ -118,7 +118,7 @@ impl Claimed {
     /// # Safety
     /// `T` is the channel's type of message.
     #[inline(always)]
-    pub(super) unsafe fn deliver<T>(self, message: T) -> Option<Waiter> {
+    pub(super) unsafe fn deliver<T>(self, message: T) -> Woken {
         // SAFETY: a claimed receiver's slot is made for a T.
         unsafe { self.slot().cast::<T>().write(message) };
         // SAFETY: just written.
@@ -127,7 +127,7 @@ impl Claimed {
 
     /// A promise is called in, for `partner`, or for the buffer.
     #[inline(always)]
-    pub(super) fn choose(self, partner: Option<Claimed>) -> Option<Waiter> {
+    pub(super) fn choose(self, partner: Option<Claimed>) -> Woken {
         self.entry().wait().set_partner(partner);
         // SAFETY: a promise is no message; the partner has been set before.
         unsafe { self.finish(Verdict::Chosen) }
@@ -136,7 +136,7 @@ impl Claimed {
     /// # Safety
     /// What the verdict says is true.
     #[inline(always)]
-    unsafe fn finish(self, verdict: Verdict) -> Option<Waiter> {
+    unsafe fn finish(self, verdict: Verdict) -> Woken {
         let (wait, arm) = (self.entry().wait, self.entry().arm);
         // SAFETY: claimed, and ended once, since this is consumed.
         unsafe { Wait::finish(wait, verdict, arm) }

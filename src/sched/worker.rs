@@ -32,7 +32,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -83,7 +83,7 @@ pub(crate) struct WorkerShared {
     keeps_lone: AtomicBool,
     /// 0, or why the running goroutine keeps its thread.
     keeps: AtomicU8,
-    pub(crate) cpu_clock: AtomicI32,
+    pub(crate) thread: crate::cpu::ObservedThread,
 }
 
 /// Those of runtimes that are gone: nobody lists them as victims any more.
@@ -108,7 +108,7 @@ impl WorkerShared {
             robbed: AtomicBool::new(false),
             keeps_lone: AtomicBool::new(false),
             keeps: AtomicU8::new(0),
-            cpu_clock: AtomicI32::new(0),
+            thread: crate::cpu::ObservedThread::default(),
         })))
     }
 
@@ -319,7 +319,7 @@ impl Worker {
             budget: Cell::new(crate::park::BUDGET),
             lint,
         };
-        shared.cpu_clock.store(super::watchdog::own_cpu_clock(), Ordering::Relaxed);
+        shared.thread.become_current();
         WORKER.set(&raw const worker);
         if let Some(g) = first.and_then(|g| worker.start(g)) {
             worker.ready.borrow_mut().push_back(g);

@@ -4,8 +4,8 @@
 //! A thief leaves up to `FEW` fresh goroutines to their spawner as long as the spawner's slices are shorter than
 //! `FEW_GRACE`: goroutines that are going to talk should live on one worker, where a message costs
 //! nanoseconds, and nobody can bring them together later. (Buffered messages, 4 goroutines to 4: 20 ns each
-//! on one worker, 100 on two.) If the spawner, or what it has started, goes on with something long, the
-//! thief takes them. A worker that has started `OWN_LONE_STREAK` lone
+//! on one worker, 100 on two.) If the spawner, or what it has started, goes on with something long (it computes, or
+//! blocks its thread; that the kernel has taken its processor away does not count), the thief takes them. A worker that has started `OWN_LONE_STREAK` lone
 //! goroutines itself, with no thief in between, does not even wake anybody for the next one (a wake-up costs
 //! as much as ten goroutines); should it then be long in coming to it, the watchdog wakes a thief within
 //! 10 ms, and the streak is over.
@@ -234,37 +234,48 @@ impl Worker {
     }
 }
 
-/// A few fresh goroutines that a searcher saw, and since when its owner has not moved on.
+/// A few fresh goroutines that a searcher saw, and since when their owner has not moved on.
 struct Few {
     owner: &'static WorkerShared,
     slice: u64,
     since: Instant,
+    cpu_time: Duration,
 }
 
 impl Few {
-    fn still_few(&self) -> bool {
+    fn of(owner: &'static WorkerShared) -> Self {
+        let slice = owner.counters.slices.load(Ordering::Relaxed);
+        Self { owner, slice, since: crate::clock::now(), cpu_time: owner.thread.cpu_time() }
+    }
+
+    fn is_as_seen(&self) -> bool {
         (1..=FEW).contains(&self.owner.stealer.len()) && self.owner.counters.slices.load(Ordering::Relaxed) == self.slice
     }
 
-    /// Whether `victim`'s work may be taken: it has more than one, or has left its only one for long.
+    /// Whether the owner goes on with something long. It does not if it prepares to run one of them (stacks may take
+    /// a while), nor if the kernel has given its processor to another process: then it is as quick as before.
+    fn is_held_up(&self) -> bool {
+        if !self.owner.is_running() || self.since.elapsed() < FEW_GRACE {
+            return false;
+        }
+        let has_computed = self.owner.thread.cpu_time().saturating_sub(self.cpu_time) >= FEW_GRACE / 2;
+        has_computed || !self.owner.thread.is_runnable()
+    }
+
+    /// Whether `victim`'s work may be taken: it has more than a few, or has left them for long.
     fn may_steal(seen: &mut Option<Self>, victim: &'static WorkerShared) -> bool {
         match victim.stealer.len() {
             0 => return false,
             1..=FEW => {}
             _ => return true,
         }
-        let slice = victim.counters.slices.load(Ordering::Relaxed);
         match seen {
-            Some(few) if std::ptr::eq(few.owner, victim) && few.slice == slice => {
-                few.since.elapsed() >= FEW_GRACE
-            }
             // Another's: it goes on being watched as long as it stays as it is, or two would shield each other.
-            Some(few) if !std::ptr::eq(few.owner, victim) && few.still_few() => false,
+            Some(few) if few.is_as_seen() => std::ptr::eq(few.owner, victim) && few.is_held_up(),
             _ => {
-                *seen = Some(Self { owner: victim, slice, since: crate::clock::now() });
+                *seen = Some(Self::of(victim));
                 false
             }
         }
     }
 }
-
