@@ -58,18 +58,23 @@ not_under_loom! {
     #[doc = include_str!("contract.md")]
     pub mod contract {}
     mod cpu;
+    pub mod errgroup;
     mod goroutine;
     mod local;
+    pub mod parallel;
     mod park;
     mod poll;
+    pub mod pool;
     mod report;
     mod runtime;
     mod sched;
     mod scope;
+    pub mod singleflight;
     mod spawn;
     mod stack;
     pub mod time;
     mod timer;
+    mod unwind;
 
     pub use crate::{
         blocking::blocking,

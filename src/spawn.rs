@@ -150,7 +150,16 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let created_at = Location::caller();
+        self.go_at(Location::caller(), f)
+    }
+
+    /// As [`go`](Self::go), for the parts of lisle that start goroutines in the user's name: those count as created
+    /// where the user asked for them.
+    pub(crate) fn go_at<F, T>(self, created_at: &'static Location<'static>, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let result = with_scheduler(|scheduler| {
             // SAFETY: the bounds on F and T are those that running and dropping it on any thread, at any
             // time, asks for.
@@ -223,8 +232,21 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let created_at = Location::caller();
-        with_scheduler(|scheduler| self.go_scoped_at(scheduler, scope, created_at, f))
+        self.go_scoped_at(scope, Location::caller(), f)
+    }
+
+    /// What [`go_at`](Self::go_at) is to [`go`](Self::go).
+    pub(crate) fn go_scoped_at<'scope, 'env, F, T>(
+        self,
+        scope: &'scope Scope<'scope, 'env>,
+        created_at: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        with_scheduler(|scheduler| self.start_scoped(scheduler, scope, created_at, f))
     }
 
     #[track_caller]
@@ -238,10 +260,10 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.go_scoped_at(scheduler, scope, Location::caller(), f)
+        self.start_scoped(scheduler, scope, Location::caller(), f)
     }
 
-    fn go_scoped_at<'scope, 'env, F, T>(
+    fn start_scoped<'scope, 'env, F, T>(
         self,
         scheduler: &Arc<Scheduler>,
         scope: &'scope Scope<'scope, 'env>,
