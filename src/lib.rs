@@ -26,7 +26,8 @@
 //! | borrow from the caller | [`scope`](scope()) |
 //! | wait for others | [`JoinHandle::join`], [`sync::WaitGroup`], [`sync`] |
 //! | send messages, wait for one of several | [`channel`], [`select!`] |
-//! | wait for time to pass | [`time::sleep`] |
+//! | wait for time to pass, or do something later | [`time`] |
+//! | end work that is not wanted any more | [`context`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
 //! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |
 //! | configure | [`Config`], or the environment (`LISLE_WORKERS`, …) |
@@ -55,6 +56,7 @@ macro_rules! not_under_loom {
 not_under_loom! {
     mod blocking;
     mod compile_fail;
+    pub mod context;
     #[doc = include_str!("contract.md")]
     pub mod contract {}
     mod cpu;

@@ -1,6 +1,7 @@
 //! Starting goroutines: [`go`](crate::go()), [`go_local`], [`Builder`], and the handles to join them.
 
 use crate::goroutine::Goroutine;
+use crate::report::report;
 use crate::runtime::{Runtime, with_scheduler};
 use crate::sched::g::{Extra, GRef};
 use crate::sched::task::{NewTask, ResultSlot, new_task};
@@ -293,6 +294,22 @@ impl Builder {
         F: FnOnce() -> T,
     {
         scheduler.admit()?;
+        // SAFETY: passed on.
+        unsafe { self.start_admitted(scheduler, scope, created_at, f) }
+    }
+
+    /// # Safety
+    /// As `new_task`, for any thread.
+    unsafe fn start_admitted<F, T>(
+        self,
+        scheduler: &Arc<Scheduler>,
+        scope: Option<&Scope<'_, '_>>,
+        created_at: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<ResultSlot<T>>
+    where
+        F: FnOnce() -> T,
+    {
         let (id, creator) = Worker::with_current(|worker| match worker {
             Some(worker) => (worker.take_id(), worker.running().map_or(0, |g| g.id)),
             None => (next_id_outside(), 0),
@@ -317,6 +334,20 @@ impl Builder {
             Box::new(Extra { name, stack_size, own_thread, thread: None })
         });
         NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
+    }
+}
+
+/// Starts a goroutine for a call that was accepted earlier: also while others wait for stacks, when new ones
+/// are refused. Nobody joins it. After a shutdown the call is dropped.
+pub(crate) fn start_accepted(
+    scheduler: &Arc<Scheduler>,
+    created_at: &'static Location<'static>,
+    call: Box<dyn FnOnce() + Send>,
+) {
+    // SAFETY: as in `Builder::go`.
+    let started = unsafe { Builder::new().start_admitted(scheduler, None, created_at, call) };
+    if let Err(error) = started {
+        report(format_args!("lisle: the call that was set up at {created_at} was dropped: {error}"));
     }
 }
 
