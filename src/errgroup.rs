@@ -3,7 +3,8 @@
 //! The model is Go's `golang.org/x/sync/errgroup`. Two things differ:
 //! - There, the group is a pointer that everyone shares. Here the one who may wait has the [`Group`], and all others
 //!   have [`Spawner`]s: so the errors have one owner, and a member cannot wait for its own end by mistake.
-//! - Panics and `exit` have a place: see [`Group::wait`].
+//! - Panics and `exit` have a place: see [`Group::wait`]. (There, a member's panic ends the process, or in later
+//!   versions is passed on by `Wait`.)
 //!
 //! # How it works
 //! One short lock guards the count of members, their errors, and the waiters for a free place and for the end. A
@@ -15,11 +16,13 @@
 //! `WaitGroup` calls some harmless overlaps of `go` and `wait` misuse.
 
 use crate::atomics::{Mutex, lock};
+use crate::context::{self, CancelCause, Context};
 use crate::park::{WaitReason, Waiter, current, spend_budget, unpark, unpark_all};
 use crate::report::discard_payload;
 use crate::spawn::Builder;
 use crate::sync::wait_list::{AsWaitList, WaitList, wait_until_taken};
 use crate::unwind::{PanicReport, Unwound, catch};
+use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -36,8 +39,10 @@ use std::sync::Arc;
 /// assert!(group.wait().unwrap_err().to_string().contains("invalid digit"));
 /// ```
 ///
-/// If a `Group` is dropped without a wait, its members go on, and nobody hears of their errors; panics are reported
-/// as those of goroutines that nobody joins.
+/// If a `Group` is dropped without a wait, its context is cancelled, its members go on, and nobody hears of their
+/// errors; panics are reported as those of goroutines that nobody joins.
+///
+/// Cost of a member: that of a goroutine and some 20 ns.
 #[must_use = "errors are lost unless the group is waited for"]
 pub struct Group<E> {
     spawner: Spawner<E>,
@@ -50,6 +55,13 @@ pub struct Spawner<E> {
 
 struct Inner<E> {
     state: Mutex<State<E>>,
+    context: Option<GroupContext<E>>,
+}
+
+/// The right to end the group's context, and the way to make a cause of an error. The error itself goes to `wait`.
+struct GroupContext<E> {
+    cancel: CancelCause,
+    describe: fn(&E) -> String,
 }
 
 struct State<E> {
@@ -83,6 +95,34 @@ impl<E> AsWaitList<Waiter> for State<E> {
 impl<E: Send + 'static> Group<E> {
     /// A group without members and without a limit.
     pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// A group, and a context derived from `ctx` for its members, which is done as soon as a member returns an error or
+    /// panics, when `wait` returns, and when the group is dropped. The members are expected to look at it.
+    ///
+    /// The context's [`cause`](Context::cause) is the text of that error or panic.
+    ///
+    /// ```
+    /// use lisle::{context, errgroup::Group};
+    /// let (group, ctx) = Group::with_context(&context::background());
+    /// group.go(move || match ctx.wait() {
+    ///     context::Error::Canceled => Err(format!("gave up, because of: {}", ctx.cause().unwrap())),
+    ///     error => Err(error.to_string()),
+    /// });
+    /// group.go(|| Err("no such host".to_string()));
+    /// assert_eq!(group.wait_all().unwrap_err(), ["no such host", "gave up, because of: no such host"]);
+    /// ```
+    #[must_use]
+    pub fn with_context(ctx: &Context) -> (Self, Context)
+    where
+        E: fmt::Display,
+    {
+        let (ctx, cancel) = context::with_cancel_cause(ctx);
+        (Self::with(Some(GroupContext { cancel, describe: E::to_string })), ctx)
+    }
+
+    fn with(context: Option<GroupContext<E>>) -> Self {
         let state = State {
             running: 0,
             limit: usize::MAX,
@@ -92,7 +132,7 @@ impl<E: Send + 'static> Group<E> {
             starters: WaitList::new(),
             waiters: WaitList::new(),
         };
-        Self { spawner: Spawner { inner: Arc::new(Inner { state: Mutex::new(state) }) } }
+        Self { spawner: Spawner { inner: Arc::new(Inner { state: Mutex::new(state), context }) } }
     }
 
     /// Starts a member; see [`Spawner::go`].
@@ -300,13 +340,22 @@ impl<E> Inner<E> {
     }
 
     fn note_error(&self, error: E) {
+        let cause = self.context.as_ref().map(|context| {
+            // `Display` is the user's, and not trusted to return.
+            catch(|| (context.describe)(&error)).unwrap_or_else(|_| String::from("(an error that panics when displayed)"))
+        });
         let mut state = lock(&self.state);
         if state.abandoned {
             // Nobody will take it. Dropped outside the lock, since it is the user's.
             drop(state);
             return drop(error);
         }
+        let is_first = state.is_well();
         state.errors.push(error);
+        drop(state);
+        if is_first {
+            self.cancel(cause.unwrap_or_default());
+        }
     }
 
     fn note_mishap(&self, text: String) {
@@ -315,7 +364,25 @@ impl<E> Inner<E> {
             drop(state);
             return tell(&text);
         }
-        state.mishaps.push(text);
+        let is_first = state.is_well();
+        state.mishaps.push(text.clone());
+        drop(state);
+        if is_first {
+            self.cancel(text);
+        }
+    }
+
+    fn cancel(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) {
+        if let Some(context) = &self.context {
+            context.cancel.cancel(cause);
+        }
+    }
+}
+
+impl<E> State<E> {
+    /// Nothing went wrong so far.
+    fn is_well(&self) -> bool {
+        self.errors.is_empty() && self.mishaps.is_empty()
     }
 }
 
@@ -330,6 +397,7 @@ impl<E> Drop for Group<E> {
         state.abandoned = true;
         let mishaps = std::mem::take(&mut state.mishaps);
         drop(state);
+        self.spawner.inner.cancel(context::Error::Canceled);
         mishaps.iter().for_each(|text| tell(text));
     }
 }

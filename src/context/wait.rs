@@ -53,6 +53,10 @@ impl Context {
     /// assert_eq!(ctx.recv(&receiver), Err(context::RecvError::Done(context::Error::Canceled)));
     /// ```
     pub fn recv<T>(&self, receiver: &Receiver<T>) -> Result<T, RecvError> {
+        if self.canceller().is_none() {
+            // It never ends: no need for a select.
+            return receiver.recv().map_err(|_| RecvError::Disconnected);
+        }
         self.check()?;
         select_biased! {
             recv(self.done()) -> _ => Err(RecvError::Done(self.reason())),
@@ -66,6 +70,9 @@ impl Context {
     /// # Errors
     /// If the context is done, or the channel has no receiver any more; the message comes back.
     pub fn send<T>(&self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
+        if self.canceller().is_none() {
+            return sender.send(message).map_err(|error| SendError::Disconnected(error.into_inner()));
+        }
         if let Some(error) = self.err() {
             return Err(SendError::Done(message, error));
         }

@@ -51,7 +51,7 @@ where
 {
     assert!(limit > 0, "a parallel stream with a limit of 0 goroutines would never run anything");
     let created_at = Location::caller();
-    let pool = Pool::builder().workers(limit).queue(0).name("ordered").build_at(created_at);
+    let pool = Pool::builder().workers(limit).queue(0).name("ordered").build();
     let (results, receiver) = bounded(limit);
     let items = items.into_iter();
     let feeder = Builder::new().name("ordered").go_at(created_at, move || feed(items, f, &pool, &results));

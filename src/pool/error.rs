@@ -1,5 +1,6 @@
 //! What a pool says to a task that it does not take.
 
+use crate::context;
 use std::error::Error;
 use std::fmt;
 
@@ -16,8 +17,10 @@ pub struct SubmitError<F> {
 pub enum Refusal {
     /// The queue is full. (From `try_submit` only: `submit` waits.)
     Full,
-    /// The pool is closed.
+    /// The pool is closed, or its runtime was shut down.
     Closed,
+    /// The pool's context is done.
+    Cancelled(context::Error),
 }
 
 impl<F> SubmitError<F> {
@@ -41,6 +44,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Full => f.pad("the pool's queue is full"),
             Self::Closed => f.pad("the pool is closed"),
+            Self::Cancelled(error) => write!(f, "the pool is closed: {error}"),
         }
     }
 }

@@ -35,7 +35,8 @@ pub use error::{Refusal, SubmitError};
 pub use task::{Cancelled, Handle};
 
 use crate::atomics::{Mutex, lock};
-use crate::channel::{Receiver, Sender, TrySendError, bounded};
+use crate::channel::{Sender, bounded};
+use crate::context::{self, Context};
 use crate::park::with_current;
 use crate::spawn::Builder as GoroutineBuilder;
 use crate::sync::WaitGroup;
@@ -58,6 +59,7 @@ use task::{Job, Task};
 ///
 /// Cost: about 300 ns for a task, from `submit` to the return of `join`.
 pub struct Pool {
+    context: Context,
     /// `None`: it is closed.
     sender: Mutex<Option<Sender<Job>>>,
     /// The numbers of the workers' goroutines.
@@ -106,6 +108,7 @@ pub struct Metrics {
 pub struct Builder {
     workers: usize,
     queue: Option<usize>,
+    context: Context,
     name: String,
 }
 
@@ -124,6 +127,14 @@ impl Builder {
         self
     }
 
+    /// Ends the pool with this context: when it is done, tasks that have not started are dropped (joining them gives
+    /// [`Cancelled`]), nothing new is taken, and the workers end. Tasks that run are not interrupted; they may have a
+    /// clone of the context, and look at it.
+    pub fn context(mut self, ctx: &Context) -> Self {
+        self.context = ctx.clone();
+        self
+    }
+
     /// Names the workers, for reports: `name/1`, `name/2` and so on. Default: `pool`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -136,48 +147,44 @@ impl Builder {
     /// If there are to be 0 workers: no task would ever run; if a goroutine cannot be started.
     #[track_caller]
     pub fn build(self) -> Pool {
-        self.build_at(Location::caller())
-    }
-
-    /// As [`build`](Self::build), in the name of code elsewhere.
-    pub(crate) fn build_at(self, created_at: &'static Location<'static>) -> Pool {
         assert!(self.workers > 0, "a pool with 0 workers would never run a task");
-        let (sender, jobs) = bounded(self.queue.unwrap_or(self.workers));
+        let created_at = Location::caller();
+        let (sender, jobs) = bounded::<Job>(self.queue.unwrap_or(self.workers));
         let counters = Arc::new(Counters::new(self.workers));
         let working = WaitGroup::new();
+        // At once when the context is done, although all workers may be busy for long.
+        let queue = jobs.clone();
+        let emptying = Arc::new(context::after_func(&self.context, move || queue.try_iter().for_each(drop)));
         let start = |index: usize| {
-            let (jobs, counters, guard) = (jobs.clone(), Arc::clone(&counters), working.guard());
+            let (jobs, counters, ctx) = (jobs.clone(), Arc::clone(&counters), self.context.clone());
+            // The last worker to end takes the call back, and with it the last receiver away.
+            let keep = (Arc::clone(&emptying), working.guard());
             let builder = GoroutineBuilder::new().name(format!("{}/{}", self.name, index + 1));
             let worker = builder.go_at(created_at, move || {
-                work(&jobs, &counters.workers[index]);
+                for job in ctx.iter(&jobs) {
+                    job.run(&counters.workers[index]);
+                }
                 drop(jobs);
-                drop(guard);
+                drop(keep);
             });
             worker.unwrap_or_else(|error| panic!("cannot start a worker of a pool: {error}")).goroutine().id()
         };
         let workers = (0..self.workers).map(start).collect();
-        Pool { sender: Mutex::new(Some(sender)), workers, working, counters }
-    }
-}
-
-/// What a worker does, to the end of the queue.
-fn work(jobs: &Receiver<Job>, counters: &WorkerCounters) {
-    for job in jobs {
-        job.run(counters);
+        Pool { context: self.context, sender: Mutex::new(Some(sender)), workers, working, counters }
     }
 }
 
 impl Pool {
     /// The defaults, to be changed and built.
     pub fn builder() -> Builder {
-        Builder { workers: crate::cpu::default_workers(), queue: None, name: String::from("pool") }
+        Builder { workers: crate::cpu::default_workers(), queue: None, context: context::background(), name: String::from("pool") }
     }
 
     /// Hands in a task. Waits while the queue is full. A task of this very pool that does so may wait for its own
     /// worker: it should use [`try_submit`](Self::try_submit).
     ///
     /// # Errors
-    /// The closure, if the pool is closed.
+    /// The closure, if the pool is closed or its context done.
     ///
     /// ```
     /// let pool = lisle::pool::Pool::builder().workers(2).build();
@@ -192,28 +199,36 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.hand_in(f, Location::caller(), |sender, job| sender.send(job).map_err(TrySendError::from))
+        self.hand_in(f, Location::caller(), |sender, job| {
+            self.context.send(sender, job).map_err(|error| (error.into_inner(), false))
+        })
     }
 
     /// Hands in a task if there is room in the queue, or, if the queue has no room at all, if a worker is free. Never
     /// waits.
     ///
     /// # Errors
-    /// The closure, if there is none, or if the pool is closed.
+    /// The closure, if there is none, or if the pool is closed or its context done.
     #[track_caller]
     pub fn try_submit<F, T>(&self, f: F) -> Result<Handle<T>, SubmitError<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.hand_in(f, Location::caller(), Sender::try_send)
+        self.hand_in(f, Location::caller(), |sender, job| {
+            sender.try_send(job).map_err(|error| {
+                let is_full = error.is_full();
+                (error.into_inner(), is_full)
+            })
+        })
     }
 
+    /// `send` gives back what it cannot send, and whether that is because the queue is full.
     fn hand_in<F, T>(
         &self,
         f: F,
         submitted_at: &'static Location<'static>,
-        send: impl FnOnce(&Sender<Job>, Job) -> Result<(), TrySendError<Job>>,
+        send: impl FnOnce(&Sender<Job>, Job) -> Result<(), (Job, bool)>,
     ) -> Result<Handle<T>, SubmitError<F>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -223,16 +238,21 @@ impl Pool {
         let Some(sender) = lock(&self.sender).clone() else {
             return Err(SubmitError::new(f, Refusal::Closed));
         };
+        if let Err(error) = self.context.check() {
+            return Err(SubmitError::new(f, Refusal::Cancelled(error)));
+        }
         let task = Task::new(f, submitted_at, Arc::clone(&self.counters));
         match send(&sender, Job::new(Arc::clone(&task))) {
             Ok(()) => {
                 self.counters.submitted.fetch_add(1, Relaxed);
                 Ok(Handle::new(task))
             }
-            Err(error) => {
-                let reason = if error.is_full() { Refusal::Full } else { Refusal::Closed };
-                // Before the job in the error is dropped, which would cancel it.
-                Err(SubmitError::new(task.take_back(), reason))
+            Err((job, is_full)) => {
+                // First, since a job that is dropped cancels its task.
+                let f = task.take_back();
+                drop(job);
+                let over = self.context.err().map_or(Refusal::Closed, Refusal::Cancelled);
+                Err(SubmitError::new(f, if is_full { Refusal::Full } else { over }))
             }
         }
     }

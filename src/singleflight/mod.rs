@@ -17,8 +17,11 @@
 //! Rejected: a lock for each key, under which the work is done. Those who wait would find it free again one by one,
 //! each without knowing what the one before them has got.
 
+mod within;
+
 use crate::atomics::{Mutex, lock};
 use crate::channel::{Receiver, Sender, bounded};
+use crate::context::Cancel;
 use crate::park::with_current;
 use crate::unwind::PanicReport;
 use std::collections::HashMap;
@@ -81,6 +84,10 @@ struct Call<V> {
     leader: AtomicU64,
     /// All who ever asked for the result. Changed under the lock of the map, as long as the call is in it.
     callers: AtomicUsize,
+    /// Of these: who has not gone away.
+    waiting: AtomicUsize,
+    /// Ends the context of work that has one.
+    cancel: OnceLock<Cancel>,
     /// Set once, before `over` goes away.
     ending: OnceLock<Ending<V>>,
     /// Disconnected when the call is over.
@@ -176,6 +183,7 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
         let is_own = call.leader.load(Relaxed) == with_current(|g| g.id);
         if !is_own {
             call.callers.fetch_add(1, Relaxed);
+            call.waiting.fetch_add(1, Relaxed);
         }
         drop(calls);
         assert!(!is_own, "the work for a key asked for the same key: it would wait for its own end for ever");
@@ -185,13 +193,23 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
 
 impl<V> Call<V> {
     fn new(over: Receiver<Infallible>) -> Self {
-        Self { leader: AtomicU64::new(0), callers: AtomicUsize::new(1), ending: OnceLock::new(), over }
+        Self { leader: AtomicU64::new(0), callers: AtomicUsize::new(1), waiting: AtomicUsize::new(1), cancel: OnceLock::new(), ending: OnceLock::new(), over }
     }
 
     /// Of a call that is over.
     fn ending(&self) -> &Ending<V> {
         self.ending.get().expect("how a call ended is told before it is over")
     }
+}
+
+/// Takes a call out of the map, if it is in, for its caller to drop outside the lock.
+fn remove<K: Hash + Eq, V>(
+    calls: &mut HashMap<Arc<K>, Arc<Call<V>>>,
+    key: &K,
+    call: &Arc<Call<V>>,
+) -> Option<(Arc<K>, Arc<Call<V>>)> {
+    let is_in = calls.get(key).is_some_and(|found| Arc::ptr_eq(found, call));
+    if is_in { calls.remove_entry(key) } else { None }
 }
 
 /// The duty of a call's leader: to end it.
@@ -237,16 +255,13 @@ impl<K: Hash + Eq, V> Lead<K, V> {
     /// Takes the call out of the map, if it is still in. Returns how many have asked for its result; from now on they
     /// will not be more.
     fn retire(&mut self) -> usize {
-        if std::mem::replace(&mut self.is_retired, true) {
-            return self.call.callers.load(Relaxed);
+        if !std::mem::replace(&mut self.is_retired, true) {
+            let mut calls = lock(&self.calls);
+            let entry = remove(&mut calls, &self.key, &self.call);
+            drop(calls);
+            drop(entry);
         }
-        let mut calls = lock(&self.calls);
-        let is_ours = calls.get(&*self.key).is_some_and(|call| Arc::ptr_eq(call, &self.call));
-        let entry = if is_ours { calls.remove_entry(&*self.key) } else { None };
-        let callers = self.call.callers.load(Relaxed);
-        drop(calls);
-        drop(entry);
-        callers
+        self.call.callers.load(Relaxed)
     }
 
     /// Says how the call ended, if that has not been said. The call is over when `self` goes away.
