@@ -83,8 +83,12 @@ where
         start("stage", created_at, move || {
             for message in ctx.iter(&input) {
                 match catch(|| f(message)) {
-                    Ok(result) if ctx.send(&output, result).is_err() => return,
-                    Ok(_) | Err(Unwound::Exited) => {}
+                    Ok(result) => {
+                        if ctx.send(&output, result).is_err() {
+                            return;
+                        }
+                    }
+                    Err(Unwound::Exited) => {}
                     Err(Unwound::Panicked(payload)) => crate::runtime::unjoined_panic(whoami(), payload),
                 }
             }
