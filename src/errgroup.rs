@@ -188,6 +188,7 @@ impl<E: Send + 'static> Group<E> {
     ///
     /// # Panics
     /// If `limit` is 0, since [`go`](Self::go) would wait for ever; if members are running (as in Go).
+    #[track_caller]
     pub fn set_limit(&self, limit: usize) {
         assert!(limit > 0, "a group with a limit of 0 members could never run any: `go` would wait for ever");
         let mut state = lock(&self.spawner.inner.state);
@@ -209,6 +210,7 @@ impl<E: Send + 'static> Group<E> {
     /// # Panics
     /// If a member panicked: the text names its goroutine (number, name, place of its creation) and repeats its
     /// message. If a member never ran because its runtime was shut down before. Errors are lost then.
+    #[track_caller]
     pub fn wait(self) -> Result<(), E> {
         match self.wait_for_all().into_iter().next() {
             Some(first) => Err(first),
@@ -233,11 +235,13 @@ impl<E: Send + 'static> Group<E> {
     /// errors.sort();
     /// assert_eq!(errors, [1, 3]);
     /// ```
+    #[track_caller]
     pub fn wait_all(self) -> Result<(), Vec<E>> {
         let errors = self.wait_for_all();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
+    #[track_caller]
     fn wait_for_all(self) -> Vec<E> {
         let inner = &self.spawner.inner;
         spend_budget();

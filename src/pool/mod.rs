@@ -269,6 +269,7 @@ impl Pool {
     ///
     /// # Panics
     /// If a task of this pool calls it: it would wait for its own end.
+    #[track_caller]
     pub fn close_and_wait(&self) {
         let caller = with_current(|g| g.id);
         assert!(!self.workers.contains(&caller), "a task of a pool waits for all tasks of the pool: for its own end");

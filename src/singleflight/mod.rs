@@ -134,6 +134,7 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
     /// let outcome = group.run("6 * 7", || 42);
     /// assert!(outcome.value == 42 && !outcome.shared);
     /// ```
+    #[track_caller]
     pub fn run(&self, key: K, f: impl FnOnce() -> V) -> Outcome<V> {
         let key = Arc::new(key);
         loop {
@@ -164,6 +165,7 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
     ///
     /// # Panics
     /// If the caller is about that very work.
+    #[track_caller]
     fn enter(&self, key: &Arc<K>) -> Role<K, V> {
         let mut calls = lock(&self.calls);
         let Some(call) = calls.get(&**key) else {
