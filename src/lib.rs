@@ -28,6 +28,10 @@
 //! | send messages, wait for one of several | [`channel`], [`select!`] |
 //! | wait for time to pass, or do something later | [`time`] |
 //! | end work that is not wanted any more | [`context`] |
+//! | run parts of a task, and get their first error | [`errgroup`] |
+//! | run a loop in parallel, or a pipeline | [`parallel`] |
+//! | bound how many tasks run at once | [`pool`], [`sync::Semaphore`] |
+//! | do once what many ask for | [`singleflight`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
 //! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |
 //! | configure | [`Config`], or the environment (`LISLE_WORKERS`, …) |
