@@ -36,6 +36,7 @@
 //!   is woken for something else. Here all idle workers wake: that costs microseconds each, and is noticeable only
 //!   with very many workers and calls.
 
+use super::worker::Worker;
 use super::{Scheduler, lock};
 use crate::report::discard_payload;
 use std::collections::BTreeMap;
@@ -190,10 +191,13 @@ impl Scheduler {
         if !self.has_due_call() {
             return false;
         }
-        let due = self.deferred.take_due(crate::clock::now());
+        let mut due = self.deferred.take_due(crate::clock::now());
         let some = !due.is_empty();
-        // The last one first: a worker takes its newest goroutine first.
-        for call in due.into_iter().rev() {
+        if Worker::with_current(|worker| worker.is_some()) {
+            // It takes its newest goroutine first.
+            due.reverse();
+        }
+        for call in due {
             crate::spawn::start_accepted(self, call.created_at, call.function);
         }
         some
