@@ -8,6 +8,7 @@
 //!   message: a *rendezvous*, Go's unbuffered channel.
 //! - [`unbounded()`] holds any number; a send never waits.
 //! - [`after`], [`at`], [`tick`] and [`never`](never()) give receivers whose messages come by the clock, or not at all.
+//!   (A clock that can be set anew: `time::Timer` and `time::Ticker`.)
 //! - [`select!`](crate::select) and [`Select`] wait for several operations at once.
 //!
 //! Both ends can be cloned and shared. When all senders are gone, receivers get what is left, and then an error;

@@ -45,7 +45,7 @@
 //!   shut down, contexts whose deadlines were to come are cancelled, lest somebody waits for them for ever.
 //!
 //! # Cost
-//! Deriving a context and dropping it again: about 0.2 µs, and 0.5 µs with a deadline. `done` and `err` without a
+//! Deriving a context and dropping it again: about 0.4 µs, and 0.5 µs with a deadline. `done` and `err` without a
 //! deadline: a nanosecond; `err` with a deadline: a look at the clock. A value is looked for upwards, context by context.
 
 mod error;

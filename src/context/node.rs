@@ -392,3 +392,36 @@ impl fmt::Display for NoTimekeeper {
 }
 
 impl std::error::Error for NoTimekeeper {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::{after_func, background, with_cancel, with_timeout, with_value};
+    use std::time::Duration;
+
+    struct Depth;
+
+    impl Key for Depth {
+        type Value = usize;
+    }
+
+    #[test]
+    fn a_parent_keeps_nothing_of_children_and_calls_that_are_gone() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let (parent, _cancel) = with_cancel(&background());
+        for round in 0..100 {
+            let (child, cancel) = with_timeout(&with_value::<Depth>(&parent, 1), HOUR);
+            let (grandchild, cancel_grandchild) = with_cancel(&child);
+            drop(after_func(&parent, || ()));
+            after_func(&child, || ()).detach();
+            match round % 3 {
+                0 => cancel.cancel(),
+                1 => drop(cancel),
+                _ => cancel.detach(),
+            }
+            drop((child, cancel_grandchild, grandchild));
+        }
+        let state = parent.canceller().expect("it can be cancelled").lock();
+        assert!(state.children.is_empty() && state.reactions.is_empty());
+    }
+}

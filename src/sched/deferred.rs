@@ -27,6 +27,8 @@
 //! - It ends (a replacement that lingered): it leaves the count of workers first, and then wakes a sleeper if
 //!   there are calls (`pass_on_deferred`); the same pattern once more.
 //!
+//! The loom model `a_deferred_call_is_never_slept_through` checks the pattern.
+//!
 //! When the first time moves away, nobody is told: who sleeps to it looks once for nothing.
 //!
 //! # Rejected
@@ -36,6 +38,7 @@
 //!   is woken for something else. Here all idle workers wake: that costs microseconds each, and is noticeable only
 //!   with very many workers and calls.
 
+use super::worker::Worker;
 use super::{Scheduler, lock};
 use crate::report::discard_payload;
 use std::collections::BTreeMap;
@@ -190,10 +193,13 @@ impl Scheduler {
         if !self.has_due_call() {
             return false;
         }
-        let due = self.deferred.take_due(crate::clock::now());
+        let mut due = self.deferred.take_due(crate::clock::now());
         let some = !due.is_empty();
-        // The last one first: a worker takes its newest goroutine first.
-        for call in due.into_iter().rev() {
+        if Worker::with_current(|worker| worker.is_some()) {
+            // It takes its newest goroutine first.
+            due.reverse();
+        }
+        for call in due {
             crate::spawn::start_accepted(self, call.created_at, call.function);
         }
         some
@@ -225,5 +231,30 @@ impl DeferredCall {
             self.scheduler.wake_for_deferred();
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn calls_that_are_taken_back_leave_nothing() {
+        let runtime = crate::Config::new().workers(1).start().expect("a runtime");
+        let scheduler = runtime.scheduler();
+        let soon = crate::clock::now() + Duration::from_secs(3600);
+        let mut calls: Vec<_> = (0..10)
+            .map(|i| {
+                let at = soon + Duration::from_secs(i % 3);
+                scheduler.defer(at, Location::caller(), Box::new(|| ())).expect("it is not shut down")
+            })
+            .collect();
+        assert_eq!(scheduler.next_deferred(), Some(soon));
+        assert!(calls.iter_mut().all(|call| call.move_to(soon + Duration::from_secs(5))));
+        assert_eq!(scheduler.next_deferred(), Some(soon + Duration::from_secs(5)));
+        assert!(calls.iter().all(|call| call.take().is_some() && call.take().is_none()));
+        assert_eq!(scheduler.next_deferred(), None);
+        assert!(lock(&scheduler.deferred.table).by_time.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 //! - [`sleep`], [`sleep_until`]: wait.
 //! - [`Timer`], [`Ticker`]: channels that get a message at a time, or every so often, and can be set anew. (For one
 //!   that is not set anew there are [`channel::after`](crate::channel::after), `at` and `tick`.)
-//! - [`after_func`]: a call that is made later.
+//! - [`after_func()`]: a call that is made later.
 //! - A limit for a whole piece of work: [`context::with_timeout`](crate::context::with_timeout).
 //!
 //! There is no timer thread: each worker keeps the timers of its own goroutines, the workers of a runtime keep its

@@ -43,7 +43,7 @@ pub struct Timer {
 impl Timer {
     /// A timer whose message comes after `duration`. One too long for the clock to express means never.
     pub fn new(duration: Duration) -> Self {
-        Self { receiver: by_clock(crate::clock::deadline(duration), None, false) }
+        Self { receiver: by_clock(Some(crate::clock::deadline_or_never(duration)), None, false) }
     }
 
     /// Where the message comes. A clone of it is good as long as the timer lives.
@@ -56,16 +56,14 @@ impl Timer {
     /// been received, nor had it been stopped.
     ///
     /// Never waits.
-    #[expect(clippy::must_use_candidate, reason = "it is called for its effect")]
     pub fn reset(&self, duration: Duration) -> bool {
-        self.receiver.core().set_clock(crate::clock::deadline(duration), None)
+        self.receiver.core().set_clock(Some(crate::clock::deadline_or_never(duration)), None)
     }
 
     /// Stops the timer: no message comes until it is [`reset`](Self::reset). Returns whether it was running, as
     /// `reset` does: a message that was due and has not been received counts as running, and is gone.
     ///
     /// Never waits. Who waits for the message waits on.
-    #[expect(clippy::must_use_candidate, reason = "it is called for its effect")]
     pub fn stop(&self) -> bool {
         self.receiver.core().set_clock(None, None)
     }
