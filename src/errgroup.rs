@@ -113,7 +113,6 @@ impl<E: Send + 'static> Group<E> {
     /// group.go(|| Err("no such host".to_string()));
     /// assert_eq!(group.wait_all().unwrap_err(), ["no such host", "gave up, because of: no such host"]);
     /// ```
-    #[must_use]
     pub fn with_context(ctx: &Context) -> (Self, Context)
     where
         E: fmt::Display,

@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(20);
 fn results_come_in_the_order_of_the_items_whoever_is_late() {
     let items: Vec<u64> = (0..200).collect();
     let late = |n: &u64| {
-        if n % 50 == 0 {
+        if n.is_multiple_of(50) {
             lisle::time::sleep(Duration::from_millis(3));
         }
         n * 2
@@ -36,7 +36,9 @@ fn results_come_in_the_order_of_the_items_whoever_is_late() {
 #[test]
 fn the_limit_holds_and_can_be_reached() {
     let (meter, all) = (Arc::new(Meter::default()), Arc::new(Barrier::new(4)));
-    for_each(4, 0..40, |_| drop(meter.measure(|| all.wait())));
+    for_each(4, 0..40, |_| {
+        meter.measure(|| all.wait());
+    });
     assert_eq!(meter.most(), 4);
     let (meter, all) = (Arc::new(Meter::default()), Arc::new(Barrier::new(4)));
     let inside = Arc::clone(&meter);

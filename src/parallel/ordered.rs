@@ -27,7 +27,7 @@ use std::sync::Arc;
 ///
 /// The idea is that of sourcegraph/conc's `stream`.
 ///
-/// Cost: about 0.5 µs for each item.
+/// Cost: about 0.2 µs for each item, if the reader is a goroutine.
 ///
 /// # Panics
 /// If `limit` is 0; if no goroutine can be started.

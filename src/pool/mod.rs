@@ -57,7 +57,8 @@ use task::{Job, Task};
 /// All tasks of one worker share its goroutine: its number, its name, and its
 /// [`goroutine_local!`](crate::goroutine_local)s.
 ///
-/// Cost: about 300 ns for a task, from `submit` to the return of `join`.
+/// Cost of a task, from `submit` to the return of `join`, between goroutines of one thread: about 0.2 µs, and 0.35 µs
+/// if the pool has a context. A thread that hands in one task and joins it waits for the kernel: some microseconds.
 pub struct Pool {
     context: Context,
     /// `None`: it is closed.

@@ -30,6 +30,8 @@ where
     /// Calls of `run` and `run_within` for the same key share their work. Work that was begun by `run` goes on when all
     /// others have gone.
     ///
+    /// Cost: without others, about 1 µs more than `f`.
+    ///
     /// # Errors
     /// If `ctx` is done: at the start, even if there is a result; or before there is one.
     ///
