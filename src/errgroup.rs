@@ -9,7 +9,7 @@
 //! # How it works
 //! One short lock guards the count of members, their errors, and the waiters for a free place and for the end. A
 //! member that ends hands its place to the first who waits for one, so that nobody is overtaken and the limit holds
-//! at every moment. The place is a value ([`Member`]) that travels with the closure: however the closure ends, run or
+//! at every moment. The place is a value (`Member`) that travels with the closure: however the closure ends, run or
 //! dropped, its place is given back, and what came of it is noted.
 //!
 //! Rejected: a semaphore beside a wait group, as in Go. Between the two, a change of the limit could slip in, and

@@ -28,13 +28,13 @@ fn wait_until_waiting<T>(goroutines: &[JoinHandle<T>]) {
 }
 
 /// Starts a goroutine that does the work of `key` by `f` once `release` says so; returns when it is about it.
-fn leader<T: Send + 'static>(
+fn leader<T>(
     group: &Group<&'static str, T>,
     release: Receiver<Infallible>,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<Outcome<T>>
 where
-    T: Clone + Sync,
+    T: Clone + Send + Sync + 'static,
 {
     let (begun, begins) = channel::bounded::<()>(0);
     let group = group.clone();

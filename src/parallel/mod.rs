@@ -2,12 +2,12 @@
 //!
 //! | to … | use |
 //! | --- | --- |
-//! | run a loop in parallel, and wait for it | [`map`], [`for_each`], [`try_map`], [`try_for_each`] |
-//! | read results in order while later ones are worked on | [`ordered`] |
+//! | run a loop in parallel, and wait for it | [`map()`], [`for_each`], [`try_map`], [`try_for_each`] |
+//! | read results in order while later ones are worked on | [`ordered()`] |
 //! | send work from stage to stage | [`source`], [`stage`], [`merge`] |
 //!
 //! All of these take their items one by one, from any iterator, and only when there is a goroutine, or room in a
-//! channel, for the next. A loop that fails has the outcome that a plain loop would have had: see [`map`].
+//! channel, for the next. A loop that fails has the outcome that a plain loop would have had: see [`map()`].
 //!
 //! For tasks that come from here and there, see [`pool`](crate::pool); for a few different ones,
 //! [`errgroup`](crate::errgroup).

@@ -1,4 +1,4 @@
-//! [`ordered`]: results of parallel work as a stream, in the order of the items.
+//! [`ordered()`]: results of parallel work as a stream, in the order of the items.
 //!
 //! A goroutine, the *feeder*, takes the items, hands each to a [`Pool`] without a queue, and sends the handles through
 //! a bounded channel: its order is the items' order, and its capacity bounds how far the work runs ahead. The reader
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// up. When the reader drops the iterator, calls under way run to their end, and no others start. (If the items come
 /// from an iterator that waits, it is dropped after its next item only.)
 ///
-/// As with [`map`](super::map), there are at most `limit` goroutines that make calls; one more takes the items.
+/// As with [`map`](super::map()), there are at most `limit` goroutines that make calls; one more takes the items.
 ///
 /// The idea is that of sourcegraph/conc's `stream`.
 ///
@@ -86,7 +86,7 @@ where
     }
 }
 
-/// Results in the order of their items; see [`ordered`].
+/// Results in the order of their items; see [`ordered()`].
 #[must_use = "the work stops soon if nobody takes the results"]
 pub struct Ordered<T> {
     results: Receiver<Place<T>>,

@@ -17,7 +17,7 @@
 //!
 //! # How it works
 //! The queue is a channel of the given capacity; its messages are tasks, one allocation each, in which closure and
-//! later result lie ([`task`]). Closing the pool takes its sender away: workers get what is left, and then the
+//! later result lie (`task.rs`). Closing the pool takes its sender away: workers get what is left, and then the
 //! end. A submission that waits for room at that moment has a sender of its own, so it still comes in.
 //!
 //! A worker catches what a task unwinds with, and goes on.

@@ -4,7 +4,7 @@
 //! requests miss it at once, one of them asks the database, and the others wait for that one.
 //!
 //! # How it works
-//! A map from keys to [`Call`]s under one short lock. Who finds no call for its key enters one and is its *leader*;
+//! A map from keys to `Call`s under one short lock. Who finds no call for its key enters one and is its *leader*;
 //! who finds one is a *follower* and waits until the leader's end of a channel goes away. How the call ended is
 //! written before that, and read without a lock. The leader takes the call out of the map first: who comes
 //! later begins anew, so that no result is older than the question.
@@ -12,7 +12,7 @@
 //! # Rules
 //! - Under the lock, no code of the user's runs but `Hash` and `Eq` of the keys, as a map needs them. Keys and values
 //!   are cloned and dropped outside.
-//! - A call that was begun ends, however its leader does: [`Lead`] sees to it when it is dropped.
+//! - A call that was begun ends, however its leader does: `Lead` sees to it when it is dropped.
 //!
 //! Rejected: a lock for each key, under which the work is done. Those who wait would find it free again one by one,
 //! each without knowing what the one before them has got.
