@@ -247,6 +247,7 @@ impl Context {
 
     /// A receiver that never gets a message, and disconnects when the context is done. For `select!`:
     /// `recv(ctx.done()) -> _ => …`. A context that can never be done gives one that never disconnects.
+    /// (Nor does a clone of it disconnect when the context goes without having been done.)
     pub fn done(&self) -> &Receiver<Infallible> {
         static NEVER: OnceLock<Receiver<Infallible>> = OnceLock::new();
         match self.canceller() {
