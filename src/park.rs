@@ -223,6 +223,15 @@ pub(crate) fn is_exiting() -> bool {
     Worker::with_current(|worker| running(worker).is_some_and(|(worker, g)| g.pinned(worker).exiting.get()))
 }
 
+/// The unwinding of `exit` was stopped, and the goroutine goes on.
+pub(crate) fn stay() {
+    Worker::with_current(|worker| {
+        if let Some((worker, g)) = running(worker) {
+            g.pinned(worker).exiting.set(false);
+        }
+    });
+}
+
 /// The caller: the running goroutine, or the stand-in of the OS thread.
 pub(crate) fn current() -> GRef {
     with_current(G::reference)

@@ -7,7 +7,7 @@
 //! # Invariants, under the lock
 //! - Waiting receivers that can be served ⇒ the buffer is empty.
 //! - Waiting senders that can be served ⇒ the buffer is full, room reserved for selects included.
-//! - `closed` ⇔ all senders or all receivers are gone. Then nobody waits, and nobody begins to.
+//! - `closed` ⇔ all senders or all receivers are gone, or a signal's time has come (`close_signal`). Then nobody waits, and nobody begins to.
 //! - `reserved` counts selects that have been promised room in the buffer and have not delivered yet.
 //!
 //! Nothing under the lock runs user code, waits, or wakes: messages are moved, not dropped or cloned; wake-ups
@@ -57,16 +57,29 @@ pub(super) enum Patience {
 pub(crate) struct Clock<T> {
     pub(crate) next: Option<Instant>,
     pub(crate) period: Option<Duration>,
+    /// Whether later messages come a whole number of periods after this one, however late it is taken; else the next
+    /// one comes a period after this one was taken.
+    pub(crate) keeps_phase: bool,
     pub(crate) message: fn(Instant) -> T,
 }
 
 impl<T> Clock<T> {
     fn take(&mut self, now: Instant) -> Option<T> {
         let due = self.next.filter(|&next| next <= now)?;
-        // From now, not from when it was due: a slow receiver does not get a burst of old ticks.
-        self.next = self.period.and_then(|period| now.checked_add(period));
+        // Later than now in either case: a slow receiver does not get a burst of old ticks.
+        self.next = self.period.and_then(|period| {
+            let late = if self.keeps_phase { remainder(now - due, period) } else { Duration::ZERO };
+            now.checked_add(period - late)
+        });
         Some((self.message)(due))
     }
+}
+
+/// `period` is not zero.
+fn remainder(late: Duration, period: Duration) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    let nanos = late.as_nanos() % period.as_nanos();
+    Duration::new(u64::try_from(nanos / SECOND).unwrap_or(u64::MAX), (nanos % SECOND) as u32)
 }
 
 pub(super) struct State<T> {
@@ -109,7 +122,7 @@ pub(super) enum Taken {
 
 /// Whom to wake when the lock is free: nearly always nobody (neighbours are woken at once) or one.
 #[derive(Default)]
-pub(super) struct Wakes {
+pub(crate) struct Wakes {
     first: Option<Waiter>,
     more: Vec<Waiter>,
 }
@@ -131,7 +144,7 @@ impl Wakes {
     }
 
     #[inline(always)]
-    pub(super) fn wake(self) {
+    pub(crate) fn wake(self) {
         if let Some(first) = self.first {
             wake_all(first, self.more);
         }
@@ -519,8 +532,16 @@ impl<T> Core<T> {
     /// A handle is dropped; with the last one of a side the channel closes.
     pub(super) fn remove(&self, side: Side) {
         if self.handles(side).fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.close(side);
+            let (wakes, rest) = self.close(side);
+            wakes.wake();
+            drop_one_by_one(rest);
         }
+    }
+
+    /// Closes a channel that never has a message nor a sender, under a lock of the caller's perhaps: the wake-ups are
+    /// left to the caller, which does them before it switches.
+    pub(crate) fn close_signal(&self) -> Wakes {
+        self.close(Side::Send).0
     }
 
     fn handles(&self, side: Side) -> &AtomicUsize {
@@ -530,8 +551,8 @@ impl<T> Core<T> {
         }
     }
 
-    /// Everybody who waits is told. Without receivers the messages are dropped, now.
-    fn close(&self, side: Side) {
+    /// Everybody who waits is to be told. Without receivers the messages are to be dropped, now.
+    fn close(&self, side: Side) -> (Wakes, VecDeque<T>) {
         let mut state = self.state.lock();
         state.closed = true;
         let rest = if side == Side::Receive { std::mem::take(&mut state.buffer) } else { VecDeque::new() };
@@ -540,9 +561,28 @@ impl<T> Core<T> {
             let verdict = if waiter.wish() == Wish::Watch { Verdict::Ready } else { Verdict::Closed };
             wakes.add(waiter.dismiss(verdict));
         }
+        (wakes, rest)
+    }
+
+    // ---- the clock ----
+
+    /// Sets the clock's next time, and the period if there is one. A message that was due but not taken is gone.
+    /// Receivers that wait look again. Says whether there was a next time before, or such a message.
+    pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> bool {
+        let mut state = self.state.lock();
+        let clock = state.clock.as_mut().expect("a timer's channel has a clock");
+        let before = std::mem::replace(&mut clock.next, next);
+        clock.period = period;
+        let mut wakes = Wakes::default();
+        // Those who wait for an earlier time, in vain now, look again by themselves.
+        if next.is_some_and(|next| before.is_none_or(|before| next < before)) {
+            while let Some(waiter) = state.receiving.claim_first() {
+                wakes.add(waiter.dismiss(Verdict::Retry));
+            }
+        }
         drop(state);
         wakes.wake();
-        drop_one_by_one(rest);
+        before.is_some()
     }
 
     // ---- state ----

@@ -4,7 +4,8 @@
 //! - It tells computing from blocked, by the thread's CPU clock, and reports the goroutine, its creation
 //!   site, and who waits behind: to the hook of `Config::on_stuck`, to a counter, and, when a worker has
 //!   been *blocked* for a second (a likely deadlock on a lock that is not lisle's), to stderr.
-//! - When no worker makes progress and fresh work waits, it starts a replacement worker.
+//! - When no worker makes progress and fresh work waits, it starts a replacement worker. Deferred calls that are
+//!   overdue it makes fresh work.
 //! - About once a second: it lets idle stacks give their pages back, looks for newly loaded libraries, and
 //!   lets goroutines that wait for a stack try again.
 //!
@@ -268,6 +269,8 @@ impl Watch {
     /// Starts a replacement when fresh work waits and nobody gets to it: soon if the workers are blocked,
     /// after some patience if they compute.
     fn replace(&mut self, scheduler: &Arc<Scheduler>, progress: bool, able: usize) {
+        // The workers that are up have not come to them.
+        scheduler.start_due_calls();
         if !scheduler.has_any_fresh() {
             self.idle_ticks = 0;
             return;

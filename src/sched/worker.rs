@@ -4,7 +4,7 @@
 //! A worker takes, in this order: goroutines that others woke (inbox → ready queue), its ready queue
 //! (first in, first out), its fresh work (last in, first out: a tree of spawns runs depth-first and in
 //! little memory), the injector, and then what it can steal. Three rules keep that fair:
-//! - Every `FAIR_TICK`th turn it looks at the clock, the injector, and the *oldest* of its fresh work first.
+//! - Every `FAIR_TICK`th turn it looks at the clock (for timers and deferred calls), the injector, and the *oldest* of its fresh work first.
 //! - After a yield one fresh goroutine goes first, so that yielding in a loop lets new work start.
 //! - A goroutine's slice ends at the latest when its budget of operations is spent (`park::spend_budget`).
 //!
@@ -394,6 +394,7 @@ impl Worker {
         self.tick.set(tick);
         if tick.is_multiple_of(FAIR_TICK) {
             self.fire_timers();
+            self.start_due_calls();
             if let Some(g) = self.oldest_fresh() {
                 return Some(Next::Fresh(g));
             }
@@ -521,6 +522,7 @@ impl Worker {
             || !self.deque.is_empty()
             || !self.scheduler.injector.is_empty()
             || self.timers.borrow().next_deadline().is_some_and(|deadline| deadline <= crate::clock::now())
+            || !self.is_dedicated() && self.scheduler.has_due_call()
     }
 
     /// Started goroutines that would run next.
@@ -569,6 +571,11 @@ impl Worker {
                 None => return self.publish_next_timer(),
             }
         }
+    }
+
+    /// Turns the runtime's deferred calls that are due into fresh work of this worker. Says whether there were any.
+    fn start_due_calls(&self) -> bool {
+        !self.is_dedicated() && self.scheduler.start_due_calls()
     }
 
     pub(crate) fn add_timer(&self, deadline: Instant, g: &G) -> TimerKey {

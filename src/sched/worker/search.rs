@@ -52,7 +52,7 @@ impl Worker {
         }
     }
 
-    /// What there is when the own queues are empty: due timers, and others' fresh work.
+    /// What there is when the own queues are empty: due timers and deferred calls, and others' fresh work.
     pub(super) fn find_elsewhere(&self) -> Option<Next> {
         self.fire_timers();
         if let Some(g) = self.ready.borrow_mut().pop_front() {
@@ -60,6 +60,11 @@ impl Worker {
         }
         if self.is_dedicated() || self.scheduler.is_stopped() {
             return None;
+        }
+        if self.start_due_calls()
+            && let Some(g) = self.newest_fresh()
+        {
+            return Some(Next::Fresh(g));
         }
         if self.stealing_pauses() {
             return self.take_injected().map(Next::Fresh);
@@ -185,15 +190,16 @@ impl Worker {
         let mut lingered = false;
         if !(self.has_own_work() || last_up && self.scheduler.has_fresh() || self.may_end()) {
             let replacement = self.scheduler.is_replacement(index) && self.started.get() == 0;
-            let deadline = self.timers.borrow().next_deadline();
-            let until = if replacement { crate::clock::deadline(REPLACEMENT_LINGERS) } else { deadline };
-            self.shared.poller.wait(until);
+            let timer = self.timers.borrow().next_deadline();
+            let until = if replacement { crate::clock::deadline(REPLACEMENT_LINGERS) } else { timer };
+            self.shared.poller.wait(until.into_iter().chain(self.scheduler.next_deferred()).min());
             lingered = replacement && until.is_some_and(|until| until <= crate::clock::now());
             self.scheduler.note_awake();
         }
         self.shared.sleeper.retract();
         self.searching.set(idle.rouse(index));
         self.fire_timers();
+        self.start_due_calls();
         if !lingered || self.searching.get() || self.has_own_work() || !self.deque.is_empty() {
             return true;
         }
