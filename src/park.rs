@@ -173,6 +173,18 @@ impl WakeTarget {
     }
 }
 
+/// Where somebody runs: neighbours have the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Home(usize);
+
+impl Home {
+    /// A worker, or no worker: OS threads count as neighbours, which is as good as any other order among them.
+    #[inline(always)]
+    pub(crate) fn current() -> Self {
+        Self(Worker::with_current(|worker| worker.map_or(0, |worker| std::ptr::from_ref(worker.shared).addr())))
+    }
+}
+
 /// What became of a waiter whose wait was ended.
 #[must_use]
 pub(crate) enum Woken {

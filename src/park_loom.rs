@@ -52,6 +52,16 @@ impl WakeTarget {
     }
 }
 
+/// See `park::Home`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Home;
+
+impl Home {
+    pub(crate) fn current() -> Self {
+        Self
+    }
+}
+
 /// See `park::Woken`.
 pub(crate) enum Woken {
     Neighbour,

@@ -158,9 +158,9 @@ fn wake_all(first: Waiter, more: Vec<Waiter>) {
 
 /// Claims the first waiter that can be served. Those who only watch are told on the way.
 #[inline(always)]
-pub(super) fn claim_first(list: &mut Waiters, wakes: &mut Wakes) -> Option<Claimed> {
+pub(super) fn claim_next(list: &mut Waiters, wakes: &mut Wakes) -> Option<Claimed> {
     loop {
-        let claimed = list.claim_first()?;
+        let claimed = list.claim_next()?;
         if claimed.wish() != Wish::Watch {
             return Some(claimed);
         }
@@ -176,7 +176,7 @@ impl<T> State<T> {
     /// Gives a message to a waiting receiver, or says that there is none.
     #[inline(always)]
     pub(super) fn hand_over(&mut self, message: NonNull<T>, wakes: &mut Wakes) -> bool {
-        let Some(receiver) = claim_first(&mut self.receiving, wakes) else { return false };
+        let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return false };
         // SAFETY: a claimed receiver's slot is ours, and made for a T. The caller gives up the message.
         unsafe { receiver.slot().cast::<T>().copy_from_nonoverlapping(message, 1) };
         // SAFETY: just copied.
@@ -198,7 +198,7 @@ impl<T> State<T> {
     /// There is room: waiting senders get it.
     pub(super) fn admit(&mut self, capacity: usize, wakes: &mut Wakes) {
         while self.has_room(capacity) && !self.closed {
-            let Some(sender) = claim_first(&mut self.sending, wakes) else { return };
+            let Some(sender) = claim_next(&mut self.sending, wakes) else { return };
             if sender.wish() == Wish::Promise {
                 self.reserved += 1;
                 wakes.add(sender.choose(None));
@@ -468,7 +468,7 @@ impl<T> Core<T> {
     /// The sender of a rendezvous. With a buffer, who waits to send waits for room that is reserved.
     #[inline(always)]
     fn waiting_sender(&self, state: &mut State<T>, wakes: &mut Wakes) -> Option<Claimed> {
-        if self.capacity == 0 { claim_first(&mut state.sending, wakes) } else { None }
+        if self.capacity == 0 { claim_next(&mut state.sending, wakes) } else { None }
     }
 
     /// The message, or the verdict `Closed`, or `Retry` if the time was up.
@@ -557,7 +557,7 @@ impl<T> Core<T> {
         state.closed = true;
         let rest = if side == Side::Receive { std::mem::take(&mut state.buffer) } else { VecDeque::new() };
         let mut wakes = Wakes::default();
-        while let Some(waiter) = state.sending.claim_first().or_else(|| state.receiving.claim_first()) {
+        while let Some(waiter) = state.sending.claim_next().or_else(|| state.receiving.claim_next()) {
             let verdict = if waiter.wish() == Wish::Watch { Verdict::Ready } else { Verdict::Closed };
             wakes.add(waiter.dismiss(verdict));
         }
@@ -576,7 +576,7 @@ impl<T> Core<T> {
         let mut wakes = Wakes::default();
         // Those who wait for an earlier time, in vain now, look again by themselves.
         if next.is_some_and(|next| before.is_none_or(|before| next < before)) {
-            while let Some(waiter) = state.receiving.claim_first() {
+            while let Some(waiter) = state.receiving.claim_next() {
                 wakes.add(waiter.dismiss(Verdict::Retry));
             }
         }

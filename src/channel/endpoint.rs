@@ -1,6 +1,6 @@
 //! A channel as one arm of a select: begin, join the waiters, withdraw, deliver.
 
-use super::core::{Core, Side, State, Taken, Wakes, claim_first};
+use super::core::{Core, Side, State, Taken, Wakes, claim_next};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry};
 use std::mem::ManuallyDrop;
@@ -113,7 +113,7 @@ impl<T> State<T> {
             if self.buffer.is_empty() || self.receiving.is_empty() {
                 return;
             }
-            let Some(receiver) = claim_first(&mut self.receiving, wakes) else { return };
+            let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return };
             if let Some(message) = self.buffer.pop_front() {
                 // SAFETY: a receiver of this channel.
                 wakes.add(unsafe { receiver.deliver(message) });
@@ -129,7 +129,7 @@ impl<T> Core<T> {
             return Begun::Closed;
         }
         let mut wakes = Wakes::default();
-        let begun = match claim_first(&mut state.receiving, &mut wakes) {
+        let begun = match claim_next(&mut state.receiving, &mut wakes) {
             Some(receiver) => Begun::Partner(receiver),
             None if state.has_room(self.capacity) => {
                 state.reserved += 1;

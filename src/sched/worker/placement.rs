@@ -37,7 +37,7 @@ const LONE_STREAK: u32 = 32;
 /// How many more started goroutines than another a worker may have and go on starting lone ones.
 const MARGIN: usize = 4;
 /// How long a spawner waits for a thief to come: about twice what a sleeping one needs.
-const LEND: Duration = Duration::from_micros(100);
+const LEND: Duration = Duration::from_micros(250);
 /// For how long it does not do so again when none came.
 const LEND_PAUSE: Duration = Duration::from_millis(10);
 
