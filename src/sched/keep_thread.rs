@@ -44,7 +44,7 @@ impl KeepThread {
 }
 
 /// Whether the running goroutine must not switch now.
-#[inline]
+#[inline(always)]
 pub(crate) fn reason_to(worker: &Worker, g: &G, pinned: &Pinned) -> Option<KeepThread> {
     let (low, high) = pinned.stack_bounds.get();
     let on_stack = 0_u8;
@@ -58,6 +58,12 @@ pub(crate) fn reason_to(worker: &Worker, g: &G, pinned: &Pinned) -> Option<KeepT
     if std::thread::panicking() {
         return Some(KeepThread::Panicking);
     }
+    if worker.scanner.borrow().is_clean() { None } else { look_closely(worker, g) }
+}
+
+#[cold]
+#[inline(never)]
+fn look_closely(worker: &Worker, g: &G) -> Option<KeepThread> {
     let hit = worker.scanner.borrow_mut().scan()?;
     worker.scheduler.count_hit(worker, g, hit);
     Some(KeepThread::ThreadLocal)
