@@ -27,6 +27,8 @@
 //! | wait for others | [`JoinHandle::join`], [`sync::WaitGroup`], [`sync`] |
 //! | send messages, wait for one of several | [`channel`], [`select!`] |
 //! | wait for time to pass | [`time::sleep`] |
+//! | hear signals of the system, such as Ctrl-C | [`signal`] |
+//! | end a program in good order | [`shutdown`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
 //! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |
 //! | configure | [`Config`], or the environment (`LISLE_WORKERS`, …) |
@@ -66,6 +68,8 @@ not_under_loom! {
     mod runtime;
     mod sched;
     mod scope;
+    pub mod shutdown;
+    pub mod signal;
     mod spawn;
     mod stack;
     pub mod time;
