@@ -14,9 +14,24 @@ pub(crate) fn deadline(after: Duration) -> Option<Instant> {
     now().checked_add(after)
 }
 
+/// As `deadline`, for those who need a point in time in any case: a century from now is as good as never.
+pub(crate) fn deadline_or_never(after: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+    let now = now();
+    now.checked_add(after.min(CENTURY)).unwrap_or(now)
+}
+
+fn start() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(now)
+}
+
 /// A point in time as a number, for atomics: nanoseconds since the first call, never 0.
 pub(crate) fn as_nanos(at: Instant) -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let start = *START.get_or_init(now);
-    u64::try_from(at.saturating_duration_since(start).as_nanos()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(at.saturating_duration_since(start()).as_nanos()).unwrap_or(u64::MAX).max(1)
+}
+
+/// The point in time that `as_nanos` has made a number of.
+pub(crate) fn from_nanos(nanos: u64) -> Instant {
+    start() + Duration::from_nanos(nanos)
 }

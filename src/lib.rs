@@ -26,7 +26,12 @@
 //! | borrow from the caller | [`scope`](scope()) |
 //! | wait for others | [`JoinHandle::join`], [`sync::WaitGroup`], [`sync`] |
 //! | send messages, wait for one of several | [`channel`], [`select!`] |
-//! | wait for time to pass | [`time::sleep`] |
+//! | wait for time to pass, or do something later | [`time`] |
+//! | end work that is not wanted any more | [`context`] |
+//! | run parts of a task, and get their first error | [`errgroup`] |
+//! | run a loop in parallel, or a pipeline | [`parallel`] |
+//! | bound how many tasks run at once | [`pool`], [`sync::Semaphore`] |
+//! | do once what many ask for | [`singleflight`] |
 //! | hear signals of the system, such as Ctrl-C | [`signal`] |
 //! | end a program in good order | [`shutdown`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
@@ -57,23 +62,29 @@ macro_rules! not_under_loom {
 not_under_loom! {
     mod blocking;
     mod compile_fail;
+    pub mod context;
     #[doc = include_str!("contract.md")]
     pub mod contract {}
     mod cpu;
+    pub mod errgroup;
     mod goroutine;
     mod local;
+    pub mod parallel;
     mod park;
     mod poll;
+    pub mod pool;
     mod report;
     mod runtime;
     mod sched;
     mod scope;
     pub mod shutdown;
     pub mod signal;
+    pub mod singleflight;
     mod spawn;
     mod stack;
     pub mod time;
     mod timer;
+    mod unwind;
 
     pub use crate::{
         blocking::blocking,

@@ -5,7 +5,7 @@ use crate::sched_models::idle::{Idle, Sleeper};
 use crate::sched_models::inbox::{Inbox, Linked};
 use crate::sync::{Barrier, Condvar, Mutex, Once, RwLock, Semaphore, WaitGroup};
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 use loom::thread;
 use std::ptr::NonNull;
 
@@ -118,6 +118,36 @@ fn fresh_work_is_never_slept_through() {
             idle.found_work();
         }
         assert!(idle.is_settled());
+    });
+}
+
+/// Two workers go to sleep while a deferred call is set up: one of them sleeps to its time, or is woken.
+#[test]
+fn a_deferred_call_is_never_slept_through() {
+    const WORKERS: usize = 2;
+    model(|| {
+        let idle = Arc::new(Idle::new());
+        let next = Arc::new(AtomicUsize::new(usize::MAX));
+        let producer = {
+            let (idle, next) = (Arc::clone(&idle), Arc::clone(&next));
+            thread::spawn(move || {
+                next.swap(1, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+                idle.sleeping() == WORKERS && idle.worker_to_wake().is_some()
+            })
+        };
+        let go_to_sleep = |index| {
+            let (idle, next) = (Arc::clone(&idle), Arc::clone(&next));
+            move || {
+                let _ = idle.doze(index, false);
+                next.load(Ordering::SeqCst) == 1
+            }
+        };
+        let other = thread::spawn(go_to_sleep(1));
+        let knows = go_to_sleep(0)();
+        let other_knows = other.join().unwrap();
+        let woken = producer.join().unwrap();
+        assert!(knows || other_knows || woken, "both sleep, and neither knows of the call");
     });
 }
 

@@ -138,7 +138,7 @@ pub(crate) type Waiter = GRef;
 
 /// The caller as it describes itself to those who will wake it. Not counted: counting costs two locked
 /// instructions a wait, and a waiter lives as long as it waits.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct WakeTarget(NonNull<G>);
 
 impl WakeTarget {
@@ -147,46 +147,72 @@ impl WakeTarget {
         Self(with_current(|g| NonNull::from(g)))
     }
 
-    /// What wakes it, also after it has learned that its wait is over.
+    /// Ends its wait: `publish` lets it know. A neighbour of the caller's is woken at once, which means a place in the
+    /// worker's ready queue; who waits elsewhere is returned, for the caller to wake when it holds no lock.
     ///
     /// # Safety
-    /// The target has not left its wait, and does not before this returns. The handle must be used or dropped
-    /// before the caller switches.
+    /// The target is in its wait, and does not leave it before `publish`.
     #[inline(always)]
-    pub(crate) unsafe fn handle(self) -> WakeHandle {
+    pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Woken {
         // SAFETY: as the caller promises, it is waiting.
         let g = unsafe { self.0.as_ref() };
-        let is_neighbour = Worker::with_current(|worker| worker.is_some_and(|worker| g.is_home(worker)));
-        if is_neighbour { WakeHandle::Neighbour(self.0) } else { WakeHandle::Elsewhere(g.reference()) }
-    }
-}
-
-/// See [`WakeTarget::handle`].
-pub(crate) enum WakeHandle {
-    /// A goroutine of the caller's worker, which cannot run, hence not end, before the caller switches.
-    Neighbour(NonNull<G>),
-    Elsewhere(GRef),
-}
-
-impl WakeHandle {
-    #[inline(always)]
-    pub(crate) fn wake(self) {
-        match self {
-            // SAFETY: it cannot have ended, see above.
-            Self::Neighbour(g) => unpark(unsafe { g.as_ref() }),
-            Self::Elsewhere(g) => unpark(&g),
+        // SAFETY: used within this function only.
+        match unsafe { Worker::current() } {
+            Some(worker) if g.is_home(worker) => {
+                publish();
+                // It cannot run, hence not end, before the caller switches.
+                worker.unpark_local(g);
+                Woken::Neighbour
+            }
+            _ => {
+                let waiter = g.reference();
+                publish();
+                Woken::Elsewhere(waiter)
+            }
         }
     }
 }
 
-/// A number below `bound`, for choices that must not follow a pattern.
-pub(crate) fn random_below(bound: u32) -> u32 {
-    let random = Worker::with_current(|worker| match worker {
+/// Where somebody runs: neighbours have the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Home(usize);
+
+impl Home {
+    /// A worker, or no worker: OS threads count as neighbours, which is as good as any other order among them.
+    #[inline(always)]
+    pub(crate) fn current() -> Self {
+        Self(Worker::with_current(|worker| worker.map_or(0, |worker| std::ptr::from_ref(worker.shared).addr())))
+    }
+}
+
+/// What became of a waiter whose wait was ended.
+#[must_use]
+pub(crate) enum Woken {
+    /// It is on the caller's worker, and in its ready queue.
+    Neighbour,
+    /// It is on another thread, and awake.
+    Spinner,
+    /// It is on another thread, and must be woken.
+    Elsewhere(Waiter),
+}
+
+impl Woken {
+    /// For callers that hold no lock.
+    #[inline(always)]
+    pub(crate) fn wake(self) {
+        if let Self::Elsewhere(waiter) = self {
+            unpark(&waiter);
+        }
+    }
+}
+
+/// Some number, for choices that must not follow a pattern.
+#[inline]
+pub(crate) fn random() -> u32 {
+    Worker::with_current(|worker| match worker {
         Some(worker) => worker.next_random(),
         None => random_of_thread(),
-    });
-    // Lemire's reduction: no division, and a bias below 2^-32 × bound.
-    ((u64::from(random) * u64::from(bound)) >> 32) as u32
+    })
 }
 
 fn random_of_thread() -> u32 {
@@ -207,6 +233,15 @@ fn random_of_thread() -> u32 {
 /// Whether the running goroutine is unwinding because of `exit`.
 pub(crate) fn is_exiting() -> bool {
     Worker::with_current(|worker| running(worker).is_some_and(|(worker, g)| g.pinned(worker).exiting.get()))
+}
+
+/// The unwinding of `exit` was stopped, and the goroutine goes on.
+pub(crate) fn stay() {
+    Worker::with_current(|worker| {
+        if let Some((worker, g)) = running(worker) {
+            g.pinned(worker).exiting.set(false);
+        }
+    });
 }
 
 /// The caller: the running goroutine, or the stand-in of the OS thread.
@@ -425,6 +460,39 @@ fn budget_is_spent(worker: &Worker) {
     {
         yield_goroutine(worker, g);
     }
+}
+
+/// Pauses of the processor for which a waiter spins: some microseconds, about what to sleep and be woken costs.
+const SPINS: u32 = 128;
+
+/// Whether it may pay to spin before a wait: the partner is `apart`, on another thread, and nobody else could use ours.
+#[inline]
+pub(crate) fn may_spin(apart: bool) -> bool {
+    Worker::with_current(|worker| match worker {
+        Some(worker) => apart && !worker.someone_waits(),
+        None => crate::cpu::is_parallel(),
+    })
+}
+
+/// Spins for so many of the processor's pauses.
+pub(crate) fn pause(pauses: u32) {
+    (0..pauses).for_each(|_| std::hint::spin_loop());
+}
+
+/// Spins until `done`, for a little while. Returns whether it is. Those whom others wake meanwhile are not kept waiting.
+pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+    Worker::with_current(|worker| {
+        for _ in 0..SPINS {
+            if done() {
+                return true;
+            }
+            if worker.is_some_and(|worker| worker.shared.has_deliveries()) {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    })
 }
 
 /// An OS thread's stand-in.

@@ -35,6 +35,7 @@ pub(crate) fn current() -> Waiter {
     TOKEN.with(Arc::clone)
 }
 
+#[derive(Clone)]
 pub(crate) struct WakeTarget(Waiter);
 
 impl WakeTarget {
@@ -44,20 +45,39 @@ impl WakeTarget {
 
     /// # Safety
     /// None is needed here; the real one needs some.
-    pub(crate) unsafe fn handle(&self) -> WakeHandle {
-        WakeHandle(self.0.clone())
+    pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Woken {
+        let waiter = self.0.clone();
+        publish();
+        Woken::Elsewhere(waiter)
     }
 }
 
-pub(crate) struct WakeHandle(Waiter);
+/// See `park::Home`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Home;
 
-impl WakeHandle {
+impl Home {
+    pub(crate) fn current() -> Self {
+        Self
+    }
+}
+
+/// See `park::Woken`.
+pub(crate) enum Woken {
+    Neighbour,
+    Spinner,
+    Elsewhere(Waiter),
+}
+
+impl Woken {
     pub(crate) fn wake(self) {
-        unpark(&self.0);
+        if let Self::Elsewhere(waiter) = self {
+            unpark(&waiter);
+        }
     }
 }
 
-pub(crate) fn random_below(_bound: u32) -> u32 {
+pub(crate) fn random() -> u32 {
     0
 }
 
@@ -87,6 +107,19 @@ pub(crate) fn unpark_all(crowd: Vec<Waiter>) {
 }
 
 pub(crate) fn spend_budget() {}
+
+pub(crate) fn may_spin(_apart: bool) -> bool {
+    true
+}
+
+pub(crate) fn pause(_pauses: u32) {
+    loom::thread::yield_now();
+}
+
+pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+    loom::thread::yield_now();
+    done()
+}
 
 pub(crate) fn is_exiting() -> bool {
     false

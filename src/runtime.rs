@@ -1,10 +1,9 @@
 //! Starting and stopping: [`Config`], the global runtime, private ones ([`Runtime`]), and [`run`].
 
 use crate::report::{discard_payload, report};
-use crate::sched::g::G;
 use crate::sched::watchdog::StuckReport;
 use crate::sched::worker::Worker;
-use crate::sched::{Scheduler, watchdog};
+use crate::sched::Scheduler;
 use crate::spawn::{Builder, JoinHandle};
 use crate::stack::DEFAULT_STACK_SIZE;
 use std::any::Any;
@@ -485,17 +484,21 @@ pub fn metrics() -> Metrics {
     }
 }
 
-/// `g` panicked, and its result was dropped without a look.
-pub(crate) fn unjoined_panic(g: &G, payload: Box<dyn Any + Send>) {
+/// `who` panicked, and its result was dropped without a look.
+pub(crate) fn unjoined_panic(who: impl fmt::Display, payload: Box<dyn Any + Send>) {
+    unheard_panic(format_args!("{who} panicked, and nobody joined it"));
+    discard_payload(payload);
+}
+
+/// Something panicked, as the text says, and the program will not hear of it.
+pub(crate) fn unheard_panic(text: fmt::Arguments<'_>) {
     let policy = Worker::with_current(|worker| worker.map(|worker| worker.scheduler.config.unjoined_panic))
         .or_else(|| Some(GLOBAL.get()?.as_ref().ok()?.config.unjoined_panic))
         .unwrap_or_default();
-    let info = watchdog::GoroutineInfo::of(g);
-    report(format_args!("lisle: {info} panicked, and nobody joined it"));
+    report(format_args!("lisle: {text}"));
     if policy == PanicPolicy::Abort {
         std::process::abort();
     }
-    discard_payload(payload);
 }
 
 #[cfg(test)]

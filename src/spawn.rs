@@ -1,6 +1,7 @@
 //! Starting goroutines: [`go`](crate::go()), [`go_local`], [`Builder`], and the handles to join them.
 
 use crate::goroutine::Goroutine;
+use crate::report::report;
 use crate::runtime::{Runtime, with_scheduler};
 use crate::sched::g::{Extra, GRef};
 use crate::sched::task::{NewTask, ResultSlot, new_task};
@@ -150,7 +151,16 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let created_at = Location::caller();
+        self.go_at(Location::caller(), f)
+    }
+
+    /// As [`go`](Self::go), for the parts of lisle that start goroutines in the user's name: those count as created
+    /// where the user asked for them.
+    pub(crate) fn go_at<F, T>(self, created_at: &'static Location<'static>, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let result = with_scheduler(|scheduler| {
             // SAFETY: the bounds on F and T are those that running and dropping it on any thread, at any
             // time, asks for.
@@ -223,8 +233,21 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let created_at = Location::caller();
-        with_scheduler(|scheduler| self.go_scoped_at(scheduler, scope, created_at, f))
+        self.go_scoped_at(scope, Location::caller(), f)
+    }
+
+    /// What [`go_at`](Self::go_at) is to [`go`](Self::go).
+    pub(crate) fn go_scoped_at<'scope, 'env, F, T>(
+        self,
+        scope: &'scope Scope<'scope, 'env>,
+        created_at: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        with_scheduler(|scheduler| self.start_scoped(scheduler, scope, created_at, f))
     }
 
     #[track_caller]
@@ -238,10 +261,10 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.go_scoped_at(scheduler, scope, Location::caller(), f)
+        self.start_scoped(scheduler, scope, Location::caller(), f)
     }
 
-    fn go_scoped_at<'scope, 'env, F, T>(
+    fn start_scoped<'scope, 'env, F, T>(
         self,
         scheduler: &Arc<Scheduler>,
         scope: &'scope Scope<'scope, 'env>,
@@ -271,6 +294,22 @@ impl Builder {
         F: FnOnce() -> T,
     {
         scheduler.admit()?;
+        // SAFETY: passed on.
+        unsafe { self.start_admitted(scheduler, scope, created_at, f) }
+    }
+
+    /// # Safety
+    /// As `new_task`, for any thread.
+    unsafe fn start_admitted<F, T>(
+        self,
+        scheduler: &Arc<Scheduler>,
+        scope: Option<&Scope<'_, '_>>,
+        created_at: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<ResultSlot<T>>
+    where
+        F: FnOnce() -> T,
+    {
         let (id, creator) = Worker::with_current(|worker| match worker {
             Some(worker) => (worker.take_id(), worker.running().map_or(0, |g| g.id)),
             None => (next_id_outside(), 0),
@@ -295,6 +334,20 @@ impl Builder {
             Box::new(Extra { name, stack_size, own_thread, thread: None })
         });
         NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
+    }
+}
+
+/// Starts a goroutine for a call that was accepted earlier: also while others wait for stacks, when new ones
+/// are refused. Nobody joins it. After a shutdown the call is dropped.
+pub(crate) fn start_accepted(
+    scheduler: &Arc<Scheduler>,
+    created_at: &'static Location<'static>,
+    call: Box<dyn FnOnce() + Send>,
+) {
+    // SAFETY: as in `Builder::go`.
+    let started = unsafe { Builder::new().start_admitted(scheduler, None, created_at, call) };
+    if let Err(error) = started {
+        report(format_args!("lisle: the call that was set up at {created_at} was dropped: {error}"));
     }
 }
 

@@ -7,7 +7,7 @@
 //! # Invariants, under the lock
 //! - Waiting receivers that can be served ⇒ the buffer is empty.
 //! - Waiting senders that can be served ⇒ the buffer is full, room reserved for selects included.
-//! - `closed` ⇔ all senders or all receivers are gone. Then nobody waits, and nobody begins to.
+//! - `closed` ⇔ all senders or all receivers are gone, or a signal's time has come (`close_signal`). Then nobody waits, and nobody begins to.
 //! - `reserved` counts selects that have been promised room in the buffer and have not delivered yet.
 //!
 //! Nothing under the lock runs user code, waits, or wakes: messages are moved, not dropped or cloned; wake-ups
@@ -28,14 +28,17 @@
 //! instructions as this lock; and a rendezvous, a select and a close need a lock or its like anyhow.
 
 use super::lock::{Guard, Lock};
-use super::wait::{Entry, Verdict, Wait, Wish};
+use super::wait::{Verdict, Wait, Wish};
+use super::waiters::{Claimed, Entry, Waiters};
 use crate::atomics::{AtomicUsize, Ordering};
-use crate::park::{WaitReason, WakeHandle, spend_budget};
-use crate::sync::wait_list::{Ticket, WaitList};
+use crate::park::{WaitReason, Waiter, Woken, may_spin, pause, spend_budget, unpark};
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
+
+/// Looks at the channel before a partner of another thread's is waited for, at growing distances: some microseconds.
+const HESITATIONS: u32 = if cfg!(loom) { 1 } else { 8 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Side {
@@ -54,24 +57,39 @@ pub(super) enum Patience {
 pub(crate) struct Clock<T> {
     pub(crate) next: Option<Instant>,
     pub(crate) period: Option<Duration>,
+    /// Whether later messages come a whole number of periods after this one, however late it is taken; else the next
+    /// one comes a period after this one was taken.
+    pub(crate) keeps_phase: bool,
     pub(crate) message: fn(Instant) -> T,
 }
 
 impl<T> Clock<T> {
     fn take(&mut self, now: Instant) -> Option<T> {
         let due = self.next.filter(|&next| next <= now)?;
-        // From now, not from when it was due: a slow receiver does not get a burst of old ticks.
-        self.next = self.period.and_then(|period| now.checked_add(period));
+        // Later than now in either case: a slow receiver does not get a burst of old ticks.
+        self.next = self.period.and_then(|period| {
+            let late = if self.keeps_phase { remainder(now - due, period) } else { Duration::ZERO };
+            now.checked_add(period - late)
+        });
         Some((self.message)(due))
     }
+}
+
+/// `period` is not zero.
+fn remainder(late: Duration, period: Duration) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    let nanos = late.as_nanos() % period.as_nanos();
+    Duration::new(u64::try_from(nanos / SECOND).unwrap_or(u64::MAX), (nanos % SECOND) as u32)
 }
 
 pub(super) struct State<T> {
     pub(super) buffer: VecDeque<T>,
     pub(super) reserved: usize,
-    pub(super) sending: WaitList<Entry>,
-    pub(super) receiving: WaitList<Entry>,
+    pub(super) sending: Waiters,
+    pub(super) receiving: Waiters,
     pub(super) closed: bool,
+    /// Whether the last who was woken here was on another thread than its waker: then waiting begins with spinning.
+    pub(super) apart: bool,
     clock: Option<Box<Clock<T>>>,
 }
 
@@ -88,7 +106,7 @@ pub(super) enum Offered {
     Done,
     Closed,
     Full,
-    Waits(Ticket),
+    Waits,
 }
 
 /// What became of a receive.
@@ -99,47 +117,55 @@ pub(super) enum Taken {
     /// A select's send has been called upon; the verdict comes.
     Promised,
     /// Until the verdict, or until the channel's clock has a message.
-    Waits(Ticket, Option<Instant>),
+    Waits(Option<Instant>),
 }
 
-/// Wake-ups to do when the lock is free: nearly always one.
+/// Whom to wake when the lock is free: nearly always nobody (neighbours are woken at once) or one.
 #[derive(Default)]
-pub(super) struct Wakes {
-    first: Option<WakeHandle>,
-    more: Vec<WakeHandle>,
+pub(crate) struct Wakes {
+    first: Option<Waiter>,
+    more: Vec<Waiter>,
 }
 
 impl Wakes {
-    pub(super) fn add(&mut self, handle: WakeHandle) {
+    #[inline(always)]
+    pub(super) fn add(&mut self, woken: Woken) {
+        if let Woken::Elsewhere(waiter) = woken {
+            self.add_one(waiter);
+        }
+    }
+
+    #[inline]
+    fn add_one(&mut self, waiter: Waiter) {
         match self.first {
-            None => self.first = Some(handle),
-            Some(_) => self.more.push(handle),
+            None => self.first = Some(waiter),
+            Some(_) => self.more.push(waiter),
         }
     }
 
     #[inline(always)]
-    pub(super) fn wake(self) {
+    pub(crate) fn wake(self) {
         if let Some(first) = self.first {
-            first.wake();
-            self.more.into_iter().for_each(WakeHandle::wake);
+            wake_all(first, self.more);
         }
     }
 }
 
-/// Takes the first waiter out of a list that can still be served. Those who only watch are told on the way.
-#[inline]
-pub(super) fn claim_first(list: &mut WaitList<Entry>, wakes: &mut Wakes) -> Option<Entry> {
-    while let Some(entry) = list.pop_front() {
-        if !entry.claim() {
-            continue;
+fn wake_all(first: Waiter, more: Vec<Waiter>) {
+    unpark(&first);
+    more.iter().for_each(|waiter| unpark(waiter));
+}
+
+/// Claims the first waiter that can be served. Those who only watch are told on the way.
+#[inline(always)]
+pub(super) fn claim_next(list: &mut Waiters, wakes: &mut Wakes) -> Option<Claimed> {
+    loop {
+        let claimed = list.claim_next()?;
+        if claimed.wish() != Wish::Watch {
+            return Some(claimed);
         }
-        if entry.wish() != Wish::Watch {
-            return Some(entry);
-        }
-        // SAFETY: just claimed.
-        wakes.add(unsafe { entry.finish(Verdict::Ready) });
+        wakes.add(claimed.dismiss(Verdict::Ready));
     }
-    None
 }
 
 impl<T> State<T> {
@@ -148,28 +174,41 @@ impl<T> State<T> {
     }
 
     /// Gives a message to a waiting receiver, or says that there is none.
+    #[inline(always)]
     pub(super) fn hand_over(&mut self, message: NonNull<T>, wakes: &mut Wakes) -> bool {
-        let Some(receiver) = claim_first(&mut self.receiving, wakes) else { return false };
+        let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return false };
         // SAFETY: a claimed receiver's slot is ours, and made for a T. The caller gives up the message.
         unsafe { receiver.slot().cast::<T>().copy_from_nonoverlapping(message, 1) };
-        // SAFETY: claimed above.
-        wakes.add(unsafe { receiver.finish(Verdict::Done) });
+        // SAFETY: just copied.
+        let woken = unsafe { receiver.done() };
+        self.note(&woken);
+        wakes.add(woken);
         true
+    }
+
+    #[inline(always)]
+    fn note(&mut self, woken: &Woken) {
+        match woken {
+            Woken::Neighbour => self.apart = false,
+            Woken::Spinner => {}
+            Woken::Elsewhere(_) => self.apart = true,
+        }
     }
 
     /// There is room: waiting senders get it.
     pub(super) fn admit(&mut self, capacity: usize, wakes: &mut Wakes) {
         while self.has_room(capacity) && !self.closed {
-            let Some(sender) = claim_first(&mut self.sending, wakes) else { return };
+            let Some(sender) = claim_next(&mut self.sending, wakes) else { return };
             if sender.wish() == Wish::Promise {
                 self.reserved += 1;
-                // SAFETY: claimed above.
-                wakes.add(unsafe { sender.choose(None) });
+                wakes.add(sender.choose(None));
             } else {
                 // SAFETY: a claimed sender's slot is ours, and holds a message that it gives up.
                 self.buffer.push_back(unsafe { sender.slot().cast::<T>().read() });
-                // SAFETY: claimed above.
-                wakes.add(unsafe { sender.finish(Verdict::Done) });
+                // SAFETY: just taken.
+                let woken = unsafe { sender.done() };
+                self.note(&woken);
+                wakes.add(woken);
             }
         }
     }
@@ -191,8 +230,9 @@ impl<T> State<T> {
 
     /// Whether an operation could go ahead now, for anybody but `own`.
     pub(super) fn is_ready(&self, side: Side, capacity: usize, own: &Wait) -> bool {
-        let partner =
-            |list: &WaitList<Entry>| list.iter().any(|entry| entry.wish() != Wish::Watch && entry.is_free(own));
+        let is_partner =
+            |entry: &Entry| entry.wish() != Wish::Watch && !std::ptr::eq(entry.wait(), own) && entry.wait().is_free();
+        let partner = |list: &Waiters| list.iter().any(is_partner);
         self.closed
             || match side {
                 Side::Send => self.has_room(capacity) || partner(&self.receiving),
@@ -210,7 +250,7 @@ impl<T> State<T> {
         self.clock.as_ref()?.next
     }
 
-    pub(super) fn list(&mut self, side: Side) -> &mut WaitList<Entry> {
+    pub(super) fn list(&mut self, side: Side) -> &mut Waiters {
         match side {
             Side::Send => &mut self.sending,
             Side::Receive => &mut self.receiving,
@@ -234,9 +274,10 @@ impl<T> Core<T> {
         let state = State {
             buffer: VecDeque::with_capacity(prepared),
             reserved: 0,
-            sending: WaitList::new(),
-            receiving: WaitList::new(),
+            sending: Waiters::new(),
+            receiving: Waiters::new(),
             closed: false,
+            apart: false,
             clock: clock.map(Box::new),
         };
         Self {
@@ -250,182 +291,184 @@ impl<T> Core<T> {
 
     // ---- sending ----
 
-    /// Sends, or, with `wait`, joins the waiting senders. The message behind `message` is given up if and only
+    /// Sends, or, with `entry`, joins the waiting senders. The message behind `message` is given up if and only
     /// if this returns `Done`, or the wait's verdict is.
     ///
     /// # Safety
-    /// `message` holds a message. If this returns `Waits`, the caller keeps `wait` and `message` in place until
-    /// the verdict is in or the entry withdrawn.
-    #[inline]
-    unsafe fn offer(&self, message: NonNull<T>, wait: Option<&Wait>) -> Offered {
-        let mut state = self.state.lock();
+    /// `message` holds a message, and is the entry's slot. If this returns `Waits`, the caller keeps the entry, its
+    /// wait and `message` in place until the verdict is in or the entry withdrawn.
+    #[inline(always)]
+    unsafe fn offer(&self, mut state: Guard<'_, State<T>>, message: NonNull<T>, entry: Option<&Entry>) -> Offered {
         if state.closed {
             return Offered::Closed;
         }
-        if !state.receiving.is_empty() {
-            return self.offer_to_receivers(state, message, wait);
-        }
-        if state.has_room(self.capacity) {
-            // SAFETY: the caller gives it up.
-            state.buffer.push_back(unsafe { message.read() });
-            return Offered::Done;
-        }
-        self.wait_to_send(&mut state, message, wait)
-    }
-
-    #[inline]
-    fn offer_to_receivers(&self, mut state: Guard<'_, State<T>>, message: NonNull<T>, wait: Option<&Wait>) -> Offered {
         let mut wakes = Wakes::default();
         let offered = if state.hand_over(message, &mut wakes) {
             Offered::Done
         } else if state.has_room(self.capacity) {
-            // SAFETY: the caller of `offer` gives it up.
+            // SAFETY: the caller gives it up.
             state.buffer.push_back(unsafe { message.read() });
             Offered::Done
+        } else if let Some(entry) = entry {
+            entry.wait().arm_plain(state.apart && state.sending.is_empty());
+            // SAFETY: as the caller promises.
+            unsafe { state.sending.push_back(entry) };
+            Offered::Waits
         } else {
-            self.wait_to_send(&mut state, message, wait)
+            Offered::Full
         };
         drop(state);
         wakes.wake();
         offered
     }
 
-    #[inline]
-    fn wait_to_send(&self, state: &mut State<T>, message: NonNull<T>, wait: Option<&Wait>) -> Offered {
-        let Some(wait) = wait else { return Offered::Full };
-        wait.arm();
-        Offered::Waits(state.sending.push_back(Entry::new(wait, 0, message.cast(), Wish::Exchange)))
-    }
-
     /// The message comes back, with the verdict `Closed`, or `Retry` if the time was up.
     #[inline(always)]
     pub(super) fn send(&self, message: T, patience: Patience) -> Result<(), (T, Verdict)> {
+        if let Patience::Until(_) = patience {
+            spend_budget();
+        }
+        let mut state = self.state.lock();
+        if state.receiving.is_empty() && state.has_room(self.capacity) && !state.closed {
+            state.buffer.push_back(message);
+            return Ok(());
+        }
+        if let Patience::Until(_) = patience {
+            state = self.hesitate(state, |state| state.has_room(self.capacity) || !state.receiving.is_empty());
+        }
         let mut message = ManuallyDrop::new(message);
         let slot = NonNull::from(&mut *message);
-        let wait = Wait::new(false);
         let verdict = match patience {
-            Patience::Never => {
-                // SAFETY: it does not wait.
-                match unsafe { self.offer(slot, None) } {
-                    Offered::Done => Verdict::Done,
-                    Offered::Closed => Verdict::Closed,
-                    Offered::Full | Offered::Waits(_) => Verdict::Retry,
-                }
-            }
+            // SAFETY: it does not wait.
+            Patience::Never => match unsafe { self.offer(state, slot, None) } {
+                Offered::Done => Verdict::Done,
+                Offered::Closed => Verdict::Closed,
+                Offered::Full | Offered::Waits => Verdict::Retry,
+            },
             Patience::Until(deadline) => {
-                spend_budget();
+                let wait = Wait::new(false);
+                let entry = Entry::new(&wait, 0, slot.cast(), Wish::Exchange);
                 // SAFETY: `park` returns with the verdict, or after the withdrawal.
-                match unsafe { self.offer(slot, Some(&wait)) } {
+                match unsafe { self.offer(state, slot, Some(&entry)) } {
                     Offered::Done => Verdict::Done,
                     Offered::Closed => Verdict::Closed,
                     Offered::Full => Verdict::Retry,
-                    Offered::Waits(ticket) => self.park(&wait, Side::Send, ticket, deadline).unwrap_or(Verdict::Retry),
+                    Offered::Waits => self.park(&entry, Side::Send, deadline).unwrap_or(Verdict::Retry),
                 }
             }
         };
         if verdict == Verdict::Done { Ok(()) } else { Err((ManuallyDrop::into_inner(message), verdict)) }
     }
 
+    /// With a buffer between partners on two threads it pays to let the other one run ahead before one waits: each
+    /// then does many operations while it has the channel's cache lines. Nobody else can be waiting for us meanwhile,
+    /// since we stand in no list.
+    #[inline(always)]
+    fn hesitate<'a>(&'a self, state: Guard<'a, State<T>>, ready: impl Fn(&State<T>) -> bool) -> Guard<'a, State<T>> {
+        if self.capacity == 0 || state.closed || ready(&state) || !may_spin(state.apart) {
+            return state;
+        }
+        self.hesitate_slowly(state, ready)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn hesitate_slowly<'a>(
+        &'a self,
+        mut state: Guard<'a, State<T>>,
+        ready: impl Fn(&State<T>) -> bool,
+    ) -> Guard<'a, State<T>> {
+        for round in 0..HESITATIONS {
+            drop(state);
+            pause(1 << round);
+            state = self.state.lock();
+            if state.closed || ready(&state) {
+                break;
+            }
+        }
+        state
+    }
+
     /// Waits as a plain waiter. `None`: the time is up, and the entry withdrawn.
     #[inline(always)]
-    fn park(&self, wait: &Wait, side: Side, ticket: Ticket, deadline: Option<Instant>) -> Option<Verdict> {
+    fn park(&self, entry: &Entry, side: Side, deadline: Option<Instant>) -> Option<Verdict> {
         let reason = match side {
             Side::Send => WaitReason::ChannelSend,
             Side::Receive => WaitReason::ChannelReceive,
         };
-        if let Some((verdict, _)) = wait.park(reason, deadline) {
+        entry.wait().spin();
+        if let Some((verdict, _)) = entry.wait().park(reason, deadline) {
             return Some(verdict);
         }
-        if self.withdraw(side, ticket) {
+        // SAFETY: it was put into this list.
+        if unsafe { self.withdraw(side, entry) } {
             return None;
         }
         // Claimed in the last moment.
-        Some(wait.park_for_verdict(reason).0)
+        Some(entry.wait().park_for_verdict(reason).0)
     }
 
     /// Takes an entry out of its list; false if another has taken it.
-    pub(super) fn withdraw(&self, side: Side, ticket: Ticket) -> bool {
-        self.state.lock().list(side).remove(ticket).is_some()
+    ///
+    /// # Safety
+    /// If the entry is in a list, it is in this one.
+    pub(super) unsafe fn withdraw(&self, side: Side, entry: &Entry) -> bool {
+        // SAFETY: as the caller promises.
+        entry.is_listed() && unsafe { self.state.lock().list(side).remove(entry) }
     }
 
     // ---- receiving ----
 
-    /// Receives into `slot`, or, with `may_wait`, joins the waiting receivers.
+    /// Receives into the entry's slot, or, with `may_wait`, joins the waiting receivers.
     ///
     /// # Safety
-    /// `slot` is for a message. If this returns `Waits` or `Promised`, the caller keeps `wait` and `slot` in place
-    /// until the verdict is in or, for `Waits`, the entry withdrawn.
-    #[inline]
-    pub(super) unsafe fn take(&self, slot: NonNull<T>, wait: &Wait, may_wait: bool) -> Taken {
-        let mut state = self.state.lock();
-        if let Some(message) = state.take_buffered() {
+    /// The slot is for a message. If this returns `Waits` or `Promised`, the caller keeps the entry, its wait and its
+    /// slot in place until the verdict is in or, for `Waits`, the entry withdrawn.
+    #[inline(always)]
+    pub(super) unsafe fn take(&self, mut state: Guard<'_, State<T>>, entry: &Entry, may_wait: bool) -> Taken {
+        let slot = entry.slot().cast::<T>();
+        let (mut wakes, mut memory) = (Wakes::default(), VecDeque::new());
+        let taken = if let Some(message) = state.take_buffered() {
             // SAFETY: the slot is the caller's.
             unsafe { slot.write(message) };
             if state.buffer.is_empty() && state.buffer.capacity() > Self::KEPT {
-                let emptied = std::mem::take(&mut state.buffer);
-                drop(state);
-                drop(emptied);
-                state = self.state.lock();
+                memory = std::mem::take(&mut state.buffer);
             }
-            if !state.sending.is_empty() {
-                let mut wakes = Wakes::default();
-                state.admit(self.capacity, &mut wakes);
-                drop(state);
-                wakes.wake();
-            }
-            return Taken::Done;
-        }
-        if !state.sending.is_empty() {
-            // SAFETY: as the caller promises.
-            return unsafe { self.take_from_senders(state, slot, wait, may_wait) };
-        }
-        self.wait_to_receive(&mut state, slot, wait, may_wait)
-    }
-
-    /// # Safety
-    /// As for `take`.
-    #[inline]
-    unsafe fn take_from_senders(
-        &self,
-        mut state: Guard<'_, State<T>>,
-        slot: NonNull<T>,
-        wait: &Wait,
-        may_wait: bool,
-    ) -> Taken {
-        let mut wakes = Wakes::default();
-        // With a buffer, who waits here waits for room that is reserved, and only watchers can be served.
-        let sender = if self.capacity == 0 { claim_first(&mut state.sending, &mut wakes) } else { None };
-        let taken = match sender {
-            Some(sender) if sender.wish() == Wish::Promise => {
-                // SAFETY: claimed; the caller keeps `wait` and `slot` in place.
-                wakes.add(unsafe { sender.choose(Some(wait.as_partner(slot.cast(), 0))) });
+            state.admit(self.capacity, &mut wakes);
+            Taken::Done
+        } else if let Some(sender) = self.waiting_sender(&mut state, &mut wakes) {
+            if sender.wish() == Wish::Promise {
+                wakes.add(sender.choose(Some(entry.claim_itself())));
                 Taken::Promised
-            }
-            Some(sender) => {
+            } else {
                 // SAFETY: a claimed sender's slot is ours and holds a message that it gives up.
                 unsafe { slot.copy_from_nonoverlapping(sender.slot().cast(), 1) };
-                // SAFETY: claimed.
-                wakes.add(unsafe { sender.finish(Verdict::Done) });
+                // SAFETY: just copied.
+                let woken = unsafe { sender.done() };
+                state.note(&woken);
+                wakes.add(woken);
                 Taken::Done
             }
-            None => self.wait_to_receive(&mut state, slot, wait, may_wait),
+        } else if state.closed {
+            Taken::Closed
+        } else if may_wait {
+            entry.wait().arm_plain(state.apart && state.receiving.is_empty());
+            // SAFETY: as the caller promises.
+            unsafe { state.receiving.push_back(entry) };
+            Taken::Waits(state.next_time())
+        } else {
+            Taken::Empty
         };
         drop(state);
+        drop(memory);
         wakes.wake();
         taken
     }
 
-    #[inline]
-    fn wait_to_receive(&self, state: &mut State<T>, slot: NonNull<T>, wait: &Wait, may_wait: bool) -> Taken {
-        if state.closed {
-            return Taken::Closed;
-        }
-        if !may_wait {
-            return Taken::Empty;
-        }
-        wait.arm();
-        let ticket = state.receiving.push_back(Entry::new(wait, 0, slot.cast(), Wish::Exchange));
-        Taken::Waits(ticket, state.next_time())
+    /// The sender of a rendezvous. With a buffer, who waits to send waits for room that is reserved.
+    #[inline(always)]
+    fn waiting_sender(&self, state: &mut State<T>, wakes: &mut Wakes) -> Option<Claimed> {
+        if self.capacity == 0 { claim_next(&mut state.sending, wakes) } else { None }
     }
 
     /// The message, or the verdict `Closed`, or `Retry` if the time was up.
@@ -438,19 +481,29 @@ impl<T> Core<T> {
         if may_wait {
             spend_budget();
         }
-        let mut message = MaybeUninit::<T>::uninit();
         loop {
-            let slot = NonNull::from(&mut message).cast::<T>();
+            let mut state = self.state.lock();
+            if state.sending.is_empty()
+                && state.buffer.capacity() <= Self::KEPT
+                && let Some(message) = state.buffer.pop_front()
+            {
+                return Ok(message);
+            }
+            if may_wait {
+                state = self.hesitate(state, |state| !state.buffer.is_empty());
+            }
+            let mut message = MaybeUninit::<T>::uninit();
             let wait = Wait::new(false);
+            let entry = Entry::new(&wait, 0, NonNull::from(&mut message).cast(), Wish::Exchange);
             // SAFETY: `park` and `park_for_verdict` return with the verdict, or after the withdrawal.
-            let verdict = match unsafe { self.take(slot, &wait, may_wait) } {
+            let verdict = match unsafe { self.take(state, &entry, may_wait) } {
                 Taken::Done => Verdict::Done,
                 Taken::Closed => return Err(Verdict::Closed),
                 Taken::Empty => return Err(Verdict::Retry),
                 Taken::Promised => wait.park_for_verdict(WaitReason::ChannelReceive).0,
-                Taken::Waits(ticket, clock) => {
+                Taken::Waits(clock) => {
                     let until = deadline.into_iter().chain(clock).min();
-                    match self.park(&wait, Side::Receive, ticket, until) {
+                    match self.park(&entry, Side::Receive, until) {
                         Some(verdict) => verdict,
                         None if clock != until => return Err(Verdict::Retry),
                         None => Verdict::Retry,
@@ -479,8 +532,16 @@ impl<T> Core<T> {
     /// A handle is dropped; with the last one of a side the channel closes.
     pub(super) fn remove(&self, side: Side) {
         if self.handles(side).fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.close(side);
+            let (wakes, rest) = self.close(side);
+            wakes.wake();
+            drop_one_by_one(rest);
         }
+    }
+
+    /// Closes a channel that never has a message nor a sender, under a lock of the caller's perhaps: the wake-ups are
+    /// left to the caller, which does them before it switches.
+    pub(crate) fn close_signal(&self) -> Wakes {
+        self.close(Side::Send).0
     }
 
     fn handles(&self, side: Side) -> &AtomicUsize {
@@ -490,22 +551,38 @@ impl<T> Core<T> {
         }
     }
 
-    /// Everybody who waits is told. Without receivers the messages are dropped, now.
-    fn close(&self, side: Side) {
+    /// Everybody who waits is to be told. Without receivers the messages are to be dropped, now.
+    fn close(&self, side: Side) -> (Wakes, VecDeque<T>) {
         let mut state = self.state.lock();
         state.closed = true;
-        let mut waiting = state.sending.take_all();
-        waiting.append(&mut state.receiving.take_all());
         let rest = if side == Side::Receive { std::mem::take(&mut state.buffer) } else { VecDeque::new() };
         let mut wakes = Wakes::default();
-        for entry in waiting.into_iter().filter(Entry::claim) {
-            let verdict = if entry.wish() == Wish::Watch { Verdict::Ready } else { Verdict::Closed };
-            // SAFETY: just claimed.
-            wakes.add(unsafe { entry.finish(verdict) });
+        while let Some(waiter) = state.sending.claim_next().or_else(|| state.receiving.claim_next()) {
+            let verdict = if waiter.wish() == Wish::Watch { Verdict::Ready } else { Verdict::Closed };
+            wakes.add(waiter.dismiss(verdict));
+        }
+        (wakes, rest)
+    }
+
+    // ---- the clock ----
+
+    /// Sets the clock's next time, and the period if there is one. A message that was due but not taken is gone.
+    /// Receivers that wait look again. Says whether there was a next time before, or such a message.
+    pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> bool {
+        let mut state = self.state.lock();
+        let clock = state.clock.as_mut().expect("a timer's channel has a clock");
+        let before = std::mem::replace(&mut clock.next, next);
+        clock.period = period;
+        let mut wakes = Wakes::default();
+        // Those who wait for an earlier time, in vain now, look again by themselves.
+        if next.is_some_and(|next| before.is_none_or(|before| next < before)) {
+            while let Some(waiter) = state.receiving.claim_next() {
+                wakes.add(waiter.dismiss(Verdict::Retry));
+            }
         }
         drop(state);
         wakes.wake();
-        drop_one_by_one(rest);
+        before.is_some()
     }
 
     // ---- state ----

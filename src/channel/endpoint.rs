@@ -1,15 +1,13 @@
 //! A channel as one arm of a select: begin, join the waiters, withdraw, deliver.
 
-use super::core::{Core, Side, State, Taken, Wakes, claim_first};
-use super::wait::{Entry, Partner, Verdict, Wait, Wish};
-use crate::sync::wait_list::{Ticket, WaitList};
-use std::alloc::Layout;
+use super::core::{Core, Side, State, Taken, Wakes, claim_next};
+use super::wait::{Verdict, Wait, Wish};
+use super::waiters::{Claimed, Entry};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::time::Instant;
 
 /// What became of an arm.
-#[derive(Clone, Copy)]
 pub(super) enum Begun {
     NotReady,
     Closed,
@@ -18,7 +16,7 @@ pub(super) enum Begun {
     /// Another select's send has been called upon; the verdict comes.
     Promised,
     /// A receiver waits for the message.
-    Partner(Partner),
+    Partner(Claimed),
     /// There is room for the message.
     Reserved,
 }
@@ -27,27 +25,26 @@ pub(super) enum Begun {
 pub(super) struct IsReady;
 
 /// A channel, whatever its messages are.
-///
-/// # Safety
-/// `message_layout` is that of the messages.
-pub(super) unsafe trait Endpoint {
-    fn message_layout(&self) -> Layout;
-
+pub(super) trait Endpoint {
     /// Begins an operation, if it is ready.
     ///
     /// # Safety
-    /// To receive, `slot` is for a message. With `Promised` the caller keeps `wait` and `slot` in place until the
-    /// verdict. With `Partner` and `Reserved` it delivers or abandons, once.
-    unsafe fn begin(&self, side: Side, wait: &Wait, slot: NonNull<u8>) -> Begun;
+    /// To receive, the entry's slot is for a message. With `Promised` the caller keeps the entry, its wait and its slot
+    /// in place until the verdict. With `Partner` and `Reserved` it delivers or abandons, once.
+    unsafe fn begin(&self, side: Side, entry: &Entry) -> Begun;
 
-    /// Joins the waiters, unless the operation is ready. Also returns when the clock has a message.
+    /// Joins the waiters, unless the operation is ready. Returns when the clock has a message.
     ///
     /// # Safety
-    /// The caller keeps `wait` and the entry's slot in place until it has withdrawn, and has called `wait.arm()`.
-    unsafe fn join(&self, side: Side, entry: Entry, wait: &Wait) -> Result<(Ticket, Option<Instant>), IsReady>;
+    /// The entry's wait is armed, and its slot is for a message. The caller keeps all three in place until it has
+    /// withdrawn the entry, and if the wait was claimed, until the verdict.
+    unsafe fn join(&self, side: Side, entry: &Entry) -> Result<Option<Instant>, IsReady>;
 
     /// Takes the entry out of its list, if it is still there.
-    fn withdraw(&self, side: Side, ticket: Ticket);
+    ///
+    /// # Safety
+    /// If it is in a list, it is in this one.
+    unsafe fn withdraw(&self, side: Side, entry: &Entry);
 
     /// Whether an operation could go ahead for anybody but `own`.
     fn is_ready(&self, side: Side, own: &Wait) -> bool;
@@ -56,44 +53,42 @@ pub(super) unsafe trait Endpoint {
     fn give_room_back(&self);
 }
 
-// SAFETY: the layout is T's.
-unsafe impl<T> Endpoint for Core<T> {
-    fn message_layout(&self) -> Layout {
-        Layout::new::<T>()
-    }
-
-    unsafe fn begin(&self, side: Side, wait: &Wait, slot: NonNull<u8>) -> Begun {
+impl<T> Endpoint for Core<T> {
+    unsafe fn begin(&self, side: Side, entry: &Entry) -> Begun {
         if side == Side::Send {
             return self.begin_send();
         }
         // SAFETY: as the caller promises; it joins no list.
-        match unsafe { self.take(slot.cast(), wait, false) } {
+        match unsafe { self.take(self.state.lock(), entry, false) } {
             Taken::Done => Begun::Received,
             Taken::Closed => Begun::Closed,
             Taken::Promised => Begun::Promised,
-            Taken::Empty | Taken::Waits(..) => Begun::NotReady,
+            Taken::Empty | Taken::Waits(_) => Begun::NotReady,
         }
     }
 
-    unsafe fn join(&self, side: Side, entry: Entry, wait: &Wait) -> Result<(Ticket, Option<Instant>), IsReady> {
+    unsafe fn join(&self, side: Side, entry: &Entry) -> Result<Option<Instant>, IsReady> {
         let mut state = self.state.lock();
-        if state.is_ready(side, self.capacity, wait) {
+        if state.is_ready(side, self.capacity, entry.wait()) {
             return Err(IsReady);
         }
         let mut wakes = Wakes::default();
         if entry.wish() != Wish::Watch {
+            // Somebody has come whom they watch for.
             let other = if side == Side::Send { Side::Receive } else { Side::Send };
-            tell_watchers(state.list(other), &mut wakes);
+            state.list(other).claim_watchers(|watcher| wakes.add(watcher.dismiss(Verdict::Ready)));
         }
-        let ticket = state.list(side).push_back(entry);
+        // SAFETY: as the caller promises.
+        unsafe { state.list(side).push_back(entry) };
         let clock = if side == Side::Receive { state.next_time() } else { None };
         drop(state);
         wakes.wake();
-        Ok((ticket, clock))
+        Ok(clock)
     }
 
-    fn withdraw(&self, side: Side, ticket: Ticket) {
-        Self::withdraw(self, side, ticket);
+    unsafe fn withdraw(&self, side: Side, entry: &Entry) {
+        // SAFETY: passed on.
+        unsafe { Self::withdraw(self, side, entry) };
     }
 
     fn is_ready(&self, side: Side, own: &Wait) -> bool {
@@ -110,19 +105,6 @@ unsafe impl<T> Endpoint for Core<T> {
     }
 }
 
-/// Somebody has come whom they watch for.
-fn tell_watchers(list: &mut WaitList<Entry>, wakes: &mut Wakes) {
-    if list.is_empty() {
-        return;
-    }
-    for watcher in list.remove_all(|entry| entry.wish() == Wish::Watch) {
-        if watcher.claim() {
-            // SAFETY: just claimed.
-            wakes.add(unsafe { watcher.finish(Verdict::Ready) });
-        }
-    }
-}
-
 impl<T> State<T> {
     /// Room has become free while both senders and receivers may be waiting.
     fn settle(&mut self, capacity: usize, wakes: &mut Wakes) {
@@ -131,10 +113,10 @@ impl<T> State<T> {
             if self.buffer.is_empty() || self.receiving.is_empty() {
                 return;
             }
-            let Some(receiver) = claim_first(&mut self.receiving, wakes) else { return };
+            let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return };
             if let Some(message) = self.buffer.pop_front() {
-                // SAFETY: claimed once.
-                wakes.add(unsafe { receiver.into_partner().deliver(message) });
+                // SAFETY: a receiver of this channel.
+                wakes.add(unsafe { receiver.deliver(message) });
             }
         }
     }
@@ -147,8 +129,8 @@ impl<T> Core<T> {
             return Begun::Closed;
         }
         let mut wakes = Wakes::default();
-        let begun = match claim_first(&mut state.receiving, &mut wakes) {
-            Some(receiver) => Begun::Partner(receiver.into_partner()),
+        let begun = match claim_next(&mut state.receiving, &mut wakes) {
+            Some(receiver) => Begun::Partner(receiver),
             None if state.has_room(self.capacity) => {
                 state.reserved += 1;
                 Begun::Reserved

@@ -4,8 +4,9 @@
 //! One locked instruction to take it and a plain store to leave it: half of what a lock costs whose waiters
 //! sleep. A holder that the kernel has taken off its processor makes others wait; they spin for some
 //! hundred nanoseconds, and then give their processor away (as the queues of crossbeam do in the same
-//! situation). After a failed attempt the wait doubles: who has the lock, and its cache line, gets several
-//! operations done meanwhile, which serves both better than passing the line to and fro for each.
+//! situation). After a failed attempt the wait begins long enough, and doubles: who has the lock, and its cache
+//! line, gets some ten operations done meanwhile, which serves both better than passing the line to and fro for each
+//! (buffered messages between two threads: 28 ns each when the first wait is one pause, 18 ns with eight).
 //!
 //! Rejected: std's Mutex (two locked instructions, 5 ns more an operation, four operations a round trip).
 //! A lock that stays with a thread until another wants it (biased locking): without locked instructions
@@ -45,8 +46,10 @@ impl<T> Lock<T> {
     #[cold]
     #[inline(never)]
     fn lock_slowly(&self) {
+        /// Powers of two, in pauses of the processor.
+        const FIRST: u32 = if cfg!(loom) { 0 } else { 3 };
         const SPINS: u32 = if cfg!(loom) { 1 } else { 7 };
-        let mut round = 0;
+        let mut round = FIRST;
         loop {
             for _ in 0..1 << round.min(SPINS) {
                 spin_loop();

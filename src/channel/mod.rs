@@ -8,6 +8,7 @@
 //!   message: a *rendezvous*, Go's unbuffered channel.
 //! - [`unbounded()`] holds any number; a send never waits.
 //! - [`after`], [`at`], [`tick`] and [`never`](never()) give receivers whose messages come by the clock, or not at all.
+//!   (A clock that can be set anew: `time::Timer` and `time::Ticker`.)
 //! - [`select!`](crate::select) and [`Select`] wait for several operations at once.
 //!
 //! Both ends can be cloned and shared. When all senders are gone, receivers get what is left, and then an error;
@@ -48,6 +49,7 @@ mod select;
 mod select_macro;
 mod sender;
 mod wait;
+mod waiters;
 
 #[doc(inline)]
 pub use crate::{select, select_biased};
@@ -59,7 +61,9 @@ pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use select::{Select, SelectedOperation};
 pub use sender::Sender;
 
+pub(crate) use core::Wakes;
 use core::{Clock, Core};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -116,7 +120,7 @@ fn pair<T>(core: Core<T>) -> (Sender<T>, Receiver<T>) {
 /// ```
 #[must_use]
 pub fn after(duration: Duration) -> Receiver<Instant> {
-    by_clock(crate::clock::deadline(duration), None)
+    by_clock(crate::clock::deadline(duration), None, false)
 }
 
 /// A receiver that gets one message at `when`, which is also the message. As [`after`] in all else.
@@ -128,7 +132,7 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 /// ```
 #[must_use]
 pub fn at(when: Instant) -> Receiver<Instant> {
-    by_clock(Some(when), None)
+    by_clock(Some(when), None, false)
 }
 
 /// A receiver that gets a message every `duration`: the time at which it was due. It holds one message at most: a
@@ -145,7 +149,7 @@ pub fn at(when: Instant) -> Receiver<Instant> {
 /// ```
 #[must_use]
 pub fn tick(duration: Duration) -> Receiver<Instant> {
-    by_clock(crate::clock::deadline(duration), Some(duration))
+    by_clock(crate::clock::deadline(duration), Some(duration), false)
 }
 
 /// A receiver that never gets a message, and never disconnects: an arm of a select that is switched off.
@@ -162,11 +166,17 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
 /// ```
 #[must_use]
 pub fn never<T>() -> Receiver<T> {
-    let clock = Clock { next: None, period: None, message: |_| unreachable!("it never has a message") };
+    let message = |_| unreachable!("it never has a message");
+    let clock = Clock { next: None, period: None, keeps_phase: false, message };
     Receiver::new(Arc::new(Core::new(0, Some(clock))))
 }
 
-fn by_clock(next: Option<Instant>, period: Option<Duration>) -> Receiver<Instant> {
-    let clock = Clock { next, period, message: |when| when };
+/// A channel without messages and senders. Its one event is that it is closed, by `Core::close_signal`.
+pub(crate) fn signal() -> Receiver<Infallible> {
+    Receiver::new(Arc::new(Core::new(0, None)))
+}
+
+pub(crate) fn by_clock(next: Option<Instant>, period: Option<Duration>, keeps_phase: bool) -> Receiver<Instant> {
+    let clock = Clock { next, period, keeps_phase, message: |when| when };
     Receiver::new(Arc::new(Core::new(1, Some(clock))))
 }

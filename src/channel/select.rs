@@ -16,10 +16,10 @@
 use super::core::Side;
 use super::endpoint::{Begun, Endpoint, IsReady};
 use super::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
-use super::wait::{Entry, Verdict, Wait, Wish};
+use super::wait::{Verdict, Wait, Wish};
+use super::waiters::Entry;
 use super::{Receiver, Sender};
 use crate::park::{WaitReason, spend_budget};
-use crate::sync::wait_list::Ticket;
 use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -47,31 +47,14 @@ struct Slot {
     large: Option<(NonNull<u8>, Layout)>,
 }
 
-type Small = [u128; 4];
+type Small = [usize; 4];
 
 impl Slot {
-    /// For whichever message the arms may bring.
-    fn new(arms: &[Arm<'_>]) -> Self {
-        let mut slot = Self { small: MaybeUninit::uninit(), large: None };
-        let (mut size, mut align) = (0, 1);
-        for arm in arms.iter().filter(|arm| arm.side == Side::Receive) {
-            let layout = arm.endpoint.message_layout();
-            size = layout.size().max(size);
-            align = layout.align().max(align);
-        }
-        if size > size_of::<Small>() || align > align_of::<Small>() {
-            slot.allocate(size, align);
-        }
-        slot
-    }
-
-    #[cold]
-    fn allocate(&mut self, size: usize, align: usize) {
-        let layout = Layout::from_size_align(size.max(1), align).expect("messages of this size and alignment exist");
-        // SAFETY: the size is not zero.
-        let memory = unsafe { alloc(layout) };
-        let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
-        self.large = Some((memory, layout));
+    /// For messages of this layout, or less.
+    #[inline]
+    fn new(layout: Layout) -> Self {
+        let is_small = layout.size() <= size_of::<Small>() && layout.align() <= align_of::<Small>();
+        Self { small: MaybeUninit::uninit(), large: if is_small { None } else { Some(allocate(layout)) } }
     }
 
     #[inline]
@@ -81,6 +64,15 @@ impl Slot {
             None => NonNull::from(&mut self.small).cast(),
         }
     }
+}
+
+#[cold]
+fn allocate(layout: Layout) -> (NonNull<u8>, Layout) {
+    // A message may have no size and a large alignment.
+    let layout = Layout::from_size_align(layout.size().max(1), layout.align()).expect("such messages exist");
+    // SAFETY: the size is not zero.
+    let memory = unsafe { alloc(layout) };
+    (NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout)), layout)
 }
 
 impl Drop for Slot {
@@ -128,6 +120,8 @@ pub struct Select<'a> {
     arms: SmallVec<[Arm<'a>; 4]>,
     next_index: usize,
     biased: bool,
+    /// Large enough for whichever message the arms may bring.
+    message: Layout,
 }
 
 // SAFETY: the arms are references to channels, which are Sync themselves if their messages are Send. If they are
@@ -148,8 +142,9 @@ enum Limit {
 impl<'a> Select<'a> {
     /// An empty list; operations that are ready are chosen at random.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
-        Self { arms: SmallVec::new(), next_index: 0, biased: false }
+        Self { arms: SmallVec::new(), next_index: 0, biased: false, message: Layout::new::<()>() }
     }
 
     /// An empty list; of the operations that are ready the first is chosen.
@@ -159,15 +154,20 @@ impl<'a> Select<'a> {
     }
 
     /// Adds a send, and returns its index: 0 for the first operation added, and so on.
+    #[inline]
     pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
         self.add(sender.core(), Side::Send)
     }
 
     /// Adds a receive, and returns its index.
+    #[inline]
     pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
+        let (size, align) = (self.message.size().max(size_of::<T>()), self.message.align().max(align_of::<T>()));
+        self.message = Layout::from_size_align(size, align).expect("messages of this size and alignment exist");
         self.add(receiver.core(), Side::Receive)
     }
 
+    #[inline]
     fn add(&mut self, endpoint: &'a dyn Endpoint, side: Side) -> usize {
         let index = self.next_index;
         self.next_index += 1;
@@ -258,21 +258,31 @@ impl<'a> Select<'a> {
         Select { biased: self.biased, ..Select::new() }
     }
 
-    fn shuffle(&mut self) {
+    /// Calls `each` with the arms, in random order unless biased, until it returns something.
+    #[inline(always)]
+    fn try_each<R>(&self, mut each: impl FnMut(&Arm<'a>) -> Option<R>) -> Option<R> {
         if self.biased {
-            return;
+            return self.arms.iter().find_map(each);
         }
-        // Fisher and Yates.
-        for last in (1..self.arms.len()).rev() {
-            let other = crate::park::random_below(last as u32 + 1) as usize;
-            self.arms.swap(last, other);
+        // Fisher and Yates, inside out, on numbers: arms are large to move. The bits that choose one place are left
+        // over for the next seven.
+        let mut order = SmallVec::<[u32; 8]>::new();
+        let mut random = 0;
+        for position in 0..self.arms.len() {
+            if position % 8 == 0 {
+                random = crate::park::random();
+            }
+            let scaled = u64::from(random) * (position as u64 + 1);
+            random = scaled as u32;
+            order.push(position as u32);
+            order.swap(position, (scaled >> 32) as usize);
         }
+        order.iter().find_map(|&position| each(&self.arms[position as usize]))
     }
 
     #[inline(always)]
     fn run(&mut self, limit: Limit) -> Option<SelectedOperation<'a>> {
-        self.shuffle();
-        let mut slot = Slot::new(&self.arms);
+        let mut slot = Slot::new(self.message);
         if let Limit::Until(_) = limit {
             spend_budget();
         }
@@ -295,30 +305,53 @@ impl<'a> Select<'a> {
     }
 
     /// Tries each operation.
+    #[inline(always)]
     fn begin(&self, slot: &mut Slot) -> Option<(Arm<'a>, Begun)> {
-        for &arm in &self.arms {
+        let slot = slot.pointer();
+        self.try_each(|arm| {
             let wait = Wait::new(true);
-            // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps both in place. What
+            let entry = Entry::new(&wait, arm.index, slot, Wish::Exchange);
+            // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps all in place. What
             // has begun goes into a `SelectedOperation`, which delivers or abandons.
-            match unsafe { arm.endpoint.begin(arm.side, &wait, slot.pointer()) } {
-                Begun::NotReady => {}
+            match unsafe { arm.endpoint.begin(arm.side, &entry) } {
+                Begun::NotReady => None,
                 Begun::Promised => {
-                    if wait.park_for_verdict(WaitReason::Select).0 == Verdict::Done {
-                        return Some((arm, Begun::Received));
-                    }
+                    let (verdict, _) = wait.park_for_verdict(WaitReason::Select);
+                    (verdict == Verdict::Done).then_some((*arm, Begun::Received))
                 }
-                begun => return Some((arm, begun)),
+                begun => Some((*arm, begun)),
             }
-        }
-        None
+        })
     }
 
     /// Waits for an operation to be chosen. `None`: begin again, or the time is up.
     #[inline(always)]
     fn wait(&self, slot: NonNull<u8>, deadline: Option<Instant>) -> Option<(Arm<'a>, Begun)> {
         let wait = Wait::new(true);
-        let mut tickets = Tickets::new();
-        let verdict = match self.join(&wait, &mut tickets, slot, None) {
+        let wish = |side| if side == Side::Send { Wish::Promise } else { Wish::Exchange };
+        let (verdict, index) = self.wait_as(&wait, slot, wish, deadline)?;
+        let begun = match verdict {
+            Verdict::Done => Begun::Received,
+            Verdict::Closed => Begun::Closed,
+            Verdict::Chosen => wait.take_partner().map_or(Begun::Reserved, Begun::Partner),
+            Verdict::Ready | Verdict::Retry => return None,
+        };
+        Some((*self.arms.iter().find(|arm| arm.index == index)?, begun))
+    }
+
+    /// Joins the waiters of all arms, waits for the verdict, and leaves them all. `None`: an arm was ready, or the time
+    /// is up.
+    #[inline(always)]
+    fn wait_as(
+        &self,
+        wait: &Wait,
+        slot: NonNull<u8>,
+        wish: impl Fn(Side) -> Wish,
+        deadline: Option<Instant>,
+    ) -> Option<(Verdict, usize)> {
+        wait.arm();
+        let entries: Entries = self.arms.iter().map(|arm| Entry::new(wait, arm.index, slot, wish(arm.side))).collect();
+        let verdict = match self.join(&entries) {
             Ok(clock) => wait.park(WaitReason::Select, deadline.into_iter().chain(clock).min()),
             Err(IsReady) => None,
         };
@@ -327,84 +360,52 @@ impl<'a> Select<'a> {
             None => Some(wait.park_for_verdict(WaitReason::Select)),
             verdict => verdict,
         };
-        self.leave(&tickets);
-        let (verdict, index) = verdict?;
-        let begun = match verdict {
-            Verdict::Done => Begun::Received,
-            Verdict::Closed => Begun::Closed,
-            Verdict::Chosen => wait.partner().map_or(Begun::Reserved, Begun::Partner),
-            Verdict::Ready | Verdict::Retry => return None,
-        };
-        Some((*self.arms.iter().find(|arm| arm.index == index)?, begun))
+        for (arm, entry) in self.arms.iter().zip(&entries) {
+            // SAFETY: it was put into this list, or into none.
+            unsafe { arm.endpoint.withdraw(arm.side, entry) };
+        }
+        verdict
     }
 
-    /// Joins the waiters of all arms. Returns the first time at which a clock has a message.
-    fn join(
-        &self,
-        wait: &Wait,
-        tickets: &mut Tickets,
-        slot: NonNull<u8>,
-        watch: Option<Wish>,
-    ) -> Result<Option<Instant>, IsReady> {
-        wait.arm();
+    /// Returns the first time at which a clock has a message.
+    fn join(&self, entries: &Entries) -> Result<Option<Instant>, IsReady> {
         let mut first = None;
-        for arm in &self.arms {
-            let wish = watch.unwrap_or(if arm.side == Side::Send { Wish::Promise } else { Wish::Exchange });
-            let entry = Entry::new(wait, arm.index, slot, wish);
-            // SAFETY: the callers leave all lists before `wait` and the slot go.
-            let (ticket, clock) = unsafe { arm.endpoint.join(arm.side, entry, wait) }?;
-            tickets.push(ticket);
+        for (arm, entry) in self.arms.iter().zip(entries) {
+            // SAFETY: `wait_as` does not return before it has left all lists, and has the verdict if there is one.
+            let clock = unsafe { arm.endpoint.join(arm.side, entry) }?;
             first = first.into_iter().chain(clock).min();
         }
         Ok(first)
     }
 
-    /// Leaves those lists that were joined.
-    fn leave(&self, tickets: &Tickets) {
-        for (arm, &ticket) in self.arms.iter().zip(tickets) {
-            arm.endpoint.withdraw(arm.side, ticket);
-        }
-    }
-
     /// The index of an operation that may go ahead.
     fn watch(&mut self, limit: Limit) -> Option<usize> {
-        self.shuffle();
         if let Limit::Until(_) = limit {
             spend_budget();
         }
         loop {
             let wait = Wait::new(true);
-            if let Some(arm) = self.arms.iter().find(|arm| arm.endpoint.is_ready(arm.side, &wait)) {
-                return Some(arm.index);
+            if let Some(index) = self.find_ready(&wait) {
+                return Some(index);
             }
             let deadline = match limit {
                 Limit::Now => return None,
                 Limit::Until(deadline) => deadline,
             };
-            let mut tickets = Tickets::new();
-            let verdict = match self.join(&wait, &mut tickets, NonNull::dangling(), Some(Wish::Watch)) {
-                Ok(clock) => wait.park(WaitReason::Select, deadline.into_iter().chain(clock).min()),
-                Err(IsReady) => None,
-            };
-            let verdict = match verdict {
-                None if wait.withdraw() => None,
-                None => Some(wait.park_for_verdict(WaitReason::Select)),
-                verdict => verdict,
-            };
-            self.leave(&tickets);
-            match verdict {
+            match self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, deadline) {
                 Some((Verdict::Ready, index)) => return Some(index),
-                _ if is_past(deadline) => {
-                    let ready = self.arms.iter().find(|arm| arm.endpoint.is_ready(arm.side, &wait));
-                    return ready.map(|arm| arm.index);
-                }
+                _ if is_past(deadline) => return self.find_ready(&wait),
                 _ => {}
             }
         }
     }
+
+    fn find_ready(&self, own: &Wait) -> Option<usize> {
+        self.try_each(|arm| arm.endpoint.is_ready(arm.side, own).then_some(arm.index))
+    }
 }
 
-type Tickets = SmallVec<[Ticket; 4]>;
+type Entries = SmallVec<[Entry; 4]>;
 
 fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= crate::clock::now())
@@ -417,6 +418,7 @@ impl Clone for Select<'_> {
 }
 
 impl Default for Select<'_> {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }
@@ -457,6 +459,7 @@ impl<'a> SelectedOperation<'a> {
 
     /// The index of the operation.
     #[must_use]
+    #[inline]
     pub fn index(&self) -> usize {
         self.arm.index
     }
@@ -468,11 +471,12 @@ impl<'a> SelectedOperation<'a> {
     ///
     /// # Panics
     /// If the operation is not a send of this sender's channel.
+    #[inline]
     pub fn send<T>(self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
         self.check(Side::Send, std::ptr::from_ref(sender.core()).cast(), "passed a sender that wasn't selected");
         match self.complete().0 {
             Begun::Partner(partner) => {
-                // SAFETY: claimed by `begin` or for our wait, of this channel, and the operation is consumed.
+                // SAFETY: a receiver of this channel.
                 unsafe { partner.deliver(message) }.wake();
                 Ok(())
             }
@@ -488,6 +492,7 @@ impl<'a> SelectedOperation<'a> {
     ///
     /// # Panics
     /// If the operation is not a receive of this receiver's channel.
+    #[inline]
     pub fn recv<T>(self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         self.check(Side::Receive, std::ptr::from_ref(receiver.core()).cast(), "passed a receiver that wasn't selected");
         match self.complete() {
@@ -497,24 +502,26 @@ impl<'a> SelectedOperation<'a> {
         }
     }
 
+    #[inline]
     #[track_caller]
     fn check(&self, side: Side, address: *const (), otherwise: &str) {
         assert!(self.arm.side == side && self.arm.address == address, "{otherwise}");
     }
 
     /// It is going to be completed: the drop has nothing to do any more.
+    #[inline]
     fn complete(self) -> (Begun, Slot) {
         let this = ManuallyDrop::new(self);
-        // SAFETY: read once, and `this` is not dropped.
-        (this.begun, unsafe { std::ptr::read(&raw const this.slot) })
+        // SAFETY: each is read once, and `this` is not dropped.
+        unsafe { (std::ptr::read(&raw const this.begun), std::ptr::read(&raw const this.slot)) }
     }
 }
 
 impl Drop for SelectedOperation<'_> {
     fn drop(&mut self) {
-        match self.begun {
-            // SAFETY: claimed by `begin` or for our wait, and not ended.
-            Begun::Partner(partner) => unsafe { partner.abandon() }.wake(),
+        match std::mem::replace(&mut self.begun, Begun::NotReady) {
+            // It begins again.
+            Begun::Partner(partner) => partner.dismiss(Verdict::Retry).wake(),
             Begun::Reserved => self.endpoint.give_room_back(),
             _ => {}
         }

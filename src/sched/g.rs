@@ -189,10 +189,16 @@ impl G {
         self.extra.as_ref()?.name.as_deref()
     }
 
+    /// Whether it stands for a plain OS thread.
+    pub(crate) fn is_thread(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.thread.is_some())
+    }
+
     pub(crate) fn is_own_thread(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.own_thread)
     }
 
+    #[inline]
     pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
         self.wait_reason.store(reason as u8, Ordering::Relaxed);
     }

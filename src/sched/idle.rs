@@ -116,6 +116,12 @@ impl Idle {
         before < SEARCHER
     }
 
+    /// Whether some worker sleeps or searches.
+    #[inline]
+    pub(crate) fn is_anybody_idle(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != 0
+    }
+
     /// How many workers sleep.
     pub(crate) fn sleeping(&self) -> usize {
         self.state.load(Ordering::Relaxed) & COUNT

@@ -15,6 +15,7 @@
 //! | `task`, `task_memory` | its closure and its result, and where they lie |
 //! | `worker` | the loop that runs goroutines; order of work, fairness, stealing |
 //! | `inbox`, `idle` | how others hand over work, and how nobody sleeps through it (proof sketch there) |
+//! | `deferred` | calls to be made at a point in time, each in a goroutine of its own |
 //! | `keep_thread`, `scan`, `lint` | when a goroutine must not switch |
 //! | `watchdog` | stuck workers, replacements, housekeeping |
 //! | this file | what the workers of one runtime share |
@@ -26,6 +27,7 @@
 //! - A count of live goroutines in one atomic: every start and end would bounce its cache line. The
 //!   workers count for themselves, and whoever asks adds up.
 
+pub(crate) mod deferred;
 pub(crate) mod g;
 pub(crate) mod idle;
 pub(crate) mod inbox;
@@ -73,6 +75,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn shut_down() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "this lisle runtime is shut down")
+}
+
 const RUNNING: u8 = 0;
 const STOPPED: u8 = 1;
 
@@ -88,6 +94,7 @@ pub(crate) struct Scheduler {
     pub(crate) config: Config,
     pub(crate) injector: Injector<GRef>,
     pub(crate) idle: idle::Idle,
+    deferred: deferred::Deferred,
     table: Box<[AtomicPtr<WorkerShared>]>,
     /// No place of the table beyond this was ever used.
     high: AtomicUsize,
@@ -125,6 +132,7 @@ impl Scheduler {
             config,
             injector: Injector::new(),
             idle: idle::Idle::new(),
+            deferred: deferred::Deferred::new(),
             table: (0..places).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect(),
             high: AtomicUsize::new(0),
             regular: AtomicUsize::new(0),
@@ -203,6 +211,7 @@ impl Scheduler {
             Kind::Regular { index } => {
                 self.table[index].store(std::ptr::null_mut(), Ordering::Release);
                 self.regular.fetch_sub(1, Ordering::AcqRel);
+                self.pass_on_deferred();
             }
             Kind::Dedicated => dedicated.retain(|other| !std::ptr::eq(*other, shared)),
         }
@@ -247,7 +256,7 @@ impl Scheduler {
     /// Whether new goroutines are taken: not after a shutdown, and not while others wait for stacks.
     pub(crate) fn admit(&self) -> io::Result<()> {
         if self.is_stopped() {
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "this lisle runtime is shut down"));
+            return Err(shut_down());
         }
         if self.has_starved.load(Ordering::Relaxed)
             && let Some(why) = lock(&self.starved).why.clone()
@@ -436,14 +445,15 @@ impl Scheduler {
         self.threads.load(Ordering::Acquire)
     }
 
-    /// Takes no more work: unstarted goroutines are cancelled here and now, workers end with their
-    /// started ones.
+    /// Takes no more work: unstarted goroutines are cancelled and deferred calls dropped, here and now; workers
+    /// end with their started ones.
     pub(crate) fn stop(&self) {
         self.state.store(STOPPED, Ordering::SeqCst);
         for worker in self.workers().iter() {
             worker.wake();
         }
         self.watchdog.wake();
+        self.deferred.close();
         self.cancel_unstarted();
     }
 

@@ -17,6 +17,7 @@
 
 use super::g::{Extra, G, GRef, TaskVTable};
 use super::task_memory;
+use super::watchdog::GoroutineInfo;
 use super::worker::Worker;
 use crate::park::WaitReason;
 use crate::report::AbortOnUnwind;
@@ -204,7 +205,7 @@ unsafe fn abandon<F, T>(g: &G) {
     // SAFETY: passed on.
     match &unsafe { task::<F, T>(g) }.scope {
         Some(scope) => scope.panicked(payload),
-        None => crate::runtime::unjoined_panic(g, payload),
+        None => crate::runtime::unjoined_panic(GoroutineInfo::of(g), payload),
     }
 }
 

@@ -4,7 +4,8 @@
 //! - It tells computing from blocked, by the thread's CPU clock, and reports the goroutine, its creation
 //!   site, and who waits behind: to the hook of `Config::on_stuck`, to a counter, and, when a worker has
 //!   been *blocked* for a second (a likely deadlock on a lock that is not lisle's), to stderr.
-//! - When no worker makes progress and fresh work waits, it starts a replacement worker.
+//! - When no worker makes progress and fresh work waits, it starts a replacement worker. Deferred calls that are
+//!   overdue it makes fresh work.
 //! - About once a second: it lets idle stacks give their pages back, looks for newly loaded libraries, and
 //!   lets goroutines that wait for a stack try again.
 //!
@@ -268,6 +269,8 @@ impl Watch {
     /// Starts a replacement when fresh work waits and nobody gets to it: soon if the workers are blocked,
     /// after some patience if they compute.
     fn replace(&mut self, scheduler: &Arc<Scheduler>, progress: bool, able: usize) {
+        // The workers that are up have not come to them.
+        scheduler.start_due_calls();
         if !scheduler.has_any_fresh() {
             self.idle_ticks = 0;
             return;
@@ -304,7 +307,7 @@ impl Watch {
 /// Compares a worker with what was seen of it. `None`: it makes progress, or has nothing to do.
 fn look(worker: &'static WorkerShared, before: Option<&Seen>, now: Instant) -> (Seen, Option<StuckKind>) {
     let slice = worker.counters.slices.load(Ordering::Relaxed);
-    let cpu = cpu_time(worker.cpu_clock.load(Ordering::Relaxed));
+    let cpu = worker.thread.cpu_time();
     let fresh = Seen { worker, slice, since: now, cpu, reported: false, told: false };
     let Some(before) = before.filter(|before| before.slice == slice && worker.is_running()) else {
         return (fresh, None);
@@ -375,23 +378,6 @@ fn keep_house(scheduler: &Arc<Scheduler>) {
     if let Some(g) = scheduler.take_starved() {
         scheduler.inject(g);
     }
-}
-
-/// The CPU clock of the calling thread, for others to read.
-pub(crate) fn own_cpu_clock() -> i32 {
-    let mut clock = 0;
-    // SAFETY: the calling thread exists, and `clock` is valid to write to.
-    unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
-    clock
-}
-
-/// Time used by a thread; zero if it has ended.
-fn cpu_time(clock: i32) -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is valid to write to; an unknown clock is an error that leaves it zero.
-    unsafe { libc::clock_gettime(clock, &mut time) };
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 const MEMBARRIER_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;

@@ -4,7 +4,7 @@
 //! A worker takes, in this order: goroutines that others woke (inbox → ready queue), its ready queue
 //! (first in, first out), its fresh work (last in, first out: a tree of spawns runs depth-first and in
 //! little memory), the injector, and then what it can steal. Three rules keep that fair:
-//! - Every `FAIR_TICK`th turn it looks at the clock, the injector, and the *oldest* of its fresh work first.
+//! - Every `FAIR_TICK`th turn it looks at the clock (for timers and deferred calls), the injector, and the *oldest* of its fresh work first.
 //! - After a yield one fresh goroutine goes first, so that yielding in a loop lets new work start.
 //! - A goroutine's slice ends at the latest when its budget of operations is spent (`park::spend_budget`).
 //!
@@ -13,6 +13,7 @@
 //! is never freed, only reused by later workers: a waker that is late may still deliver to it. Such a late
 //! delivery finds the goroutine ended and does nothing.
 
+mod placement;
 mod search;
 
 use super::Scheduler;
@@ -32,21 +33,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many turns may pass before the clock, the injector and the oldest work get theirs. A prime, as in
 /// Go's `schedtick`, so that it does not fall in step with a pattern of the program's.
 const FAIR_TICK: u32 = 61;
-/// After so many lone fresh goroutines that nobody else wanted, the next one wakes nobody.
-const OWN_LONE_STREAK: u32 = 32;
 
 /// Numbers that the home worker writes and others read. All are only ever written by the home worker.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) spawned: AtomicU64,
     pub(crate) finished: AtomicU64,
+    /// Goroutines that started here and have not ended.
+    pub(crate) started: AtomicUsize,
     /// How many times a goroutine was resumed: the watchdog sees progress by it.
     pub(crate) slices: AtomicU64,
     pub(crate) steals: AtomicU64,
@@ -79,11 +80,13 @@ pub(crate) struct WorkerShared {
     inspected: AtomicUsize,
     /// A thief has taken something since the home worker last looked.
     robbed: AtomicBool,
+    /// The worker waits for thieves to take some of its fresh work; see `placement`.
+    lends: AtomicBool,
     /// A lone fresh goroutine here is no reason to stay awake.
     keeps_lone: AtomicBool,
     /// 0, or why the running goroutine keeps its thread.
     keeps: AtomicU8,
-    pub(crate) cpu_clock: AtomicI32,
+    pub(crate) thread: crate::cpu::ObservedThread,
 }
 
 /// Those of runtimes that are gone: nobody lists them as victims any more.
@@ -106,9 +109,10 @@ impl WorkerShared {
             running: AtomicPtr::new(std::ptr::null_mut()),
             inspected: AtomicUsize::new(0),
             robbed: AtomicBool::new(false),
+            lends: AtomicBool::new(false),
             keeps_lone: AtomicBool::new(false),
             keeps: AtomicU8::new(0),
-            cpu_clock: AtomicI32::new(0),
+            thread: crate::cpu::ObservedThread::default(),
         })))
     }
 
@@ -244,18 +248,22 @@ pub(crate) struct Worker {
     pub(crate) task_memory: TaskMemory,
     pub(crate) scanner: RefCell<Scanner>,
     running: Cell<Option<NonNull<G>>>,
-    /// Goroutines that started here and have not ended.
-    started: Cell<usize>,
     tick: Cell<u32>,
     /// Lone fresh goroutines started here since the last theft.
     own_lone: Cell<u32>,
+    /// The fresh goroutines came several at once, and are shared out.
+    shares_out: Cell<bool>,
+    /// No waiting for thieves before this.
+    lend_again: Cell<Option<Instant>>,
     /// How many fresh goroutines go before the ready queue.
     fresh_first: Cell<u32>,
     searching: Cell<bool>,
-    /// The last haul: when it was made, and how many goroutines had ended here by then.
-    haul: Cell<Option<(Instant, u64)>>,
+    /// The last theft, until it is judged.
+    haul: Cell<Option<search::Haul>>,
     /// No stealing before this.
     steal_again: Cell<Option<Instant>>,
+    /// How long that lasts the next time.
+    steal_pause: Cell<Duration>,
     /// The next identity and the end of the block that this worker has taken.
     ids: Cell<(u64, u64)>,
     random: Cell<u32>,
@@ -307,19 +315,21 @@ impl Worker {
             task_memory: TaskMemory::new(),
             scanner: RefCell::new(Scanner::new(range)),
             running: Cell::new(None),
-            started: Cell::new(0),
             tick: Cell::new(0),
             own_lone: Cell::new(0),
+            shares_out: Cell::new(false),
+            lend_again: Cell::new(None),
             fresh_first: Cell::new(0),
             searching: Cell::new(false),
             haul: Cell::new(None),
             steal_again: Cell::new(None),
+            steal_pause: Cell::new(search::STEAL_PAUSE),
             ids: Cell::new((0, 0)),
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
             budget: Cell::new(crate::park::BUDGET),
             lint,
         };
-        shared.cpu_clock.store(super::watchdog::own_cpu_clock(), Ordering::Relaxed);
+        shared.thread.become_current();
         WORKER.set(&raw const worker);
         if let Some(g) = first.and_then(|g| worker.start(g)) {
             worker.ready.borrow_mut().push_back(g);
@@ -394,6 +404,7 @@ impl Worker {
         self.tick.set(tick);
         if tick.is_multiple_of(FAIR_TICK) {
             self.fire_timers();
+            self.start_due_calls();
             if let Some(g) = self.oldest_fresh() {
                 return Some(Next::Fresh(g));
             }
@@ -426,17 +437,6 @@ impl Worker {
         Some(next)
     }
 
-    fn newest_fresh(&self) -> Option<GRef> {
-        let local = self.local_fresh.borrow_mut().pop_front();
-        local.or_else(|| {
-            let own = self.deque.pop()?;
-            if self.deque.is_empty() {
-                self.count_own_lone();
-            }
-            Some(own)
-        })
-    }
-
     /// What waits for the longest: the injector's first, then the far end of the own deque.
     fn oldest_fresh(&self) -> Option<GRef> {
         // By turns, so that neither kind starves the other.
@@ -457,35 +457,6 @@ impl Worker {
             return None;
         }
         steal_until_decided(|| self.scheduler.injector.steal_batch_with_limit_and_pop(&self.deque, 32))
-    }
-
-    /// Queues a fresh goroutine whose closure is `Send`. The caller has counted it.
-    pub(crate) fn push_fresh(&self, g: GRef) {
-        if self.own_lone.get() >= OWN_LONE_STREAK && self.deque.is_empty() && !self.was_robbed() {
-            return self.deque.push(g);
-        }
-        self.deque.push(g);
-        self.scheduler.wake_for_fresh();
-    }
-
-    /// Whether a thief came by since the last call: then lone goroutines are no longer kept.
-    fn was_robbed(&self) -> bool {
-        let robbed = self.shared.robbed.load(Ordering::Relaxed);
-        if robbed {
-            self.shared.robbed.store(false, Ordering::Relaxed);
-            self.own_lone.set(0);
-            self.shared.keeps_lone.store(false, Ordering::Relaxed);
-        }
-        robbed
-    }
-
-    /// The worker started its own lone goroutine before a thief did.
-    fn count_own_lone(&self) {
-        let streak = self.own_lone.get();
-        if streak < OWN_LONE_STREAK {
-            self.own_lone.set(streak + 1);
-            self.shared.keeps_lone.store(streak + 1 == OWN_LONE_STREAK, Ordering::Relaxed);
-        }
     }
 
     pub(crate) fn push_local_fresh(&self, g: GRef) {
@@ -521,6 +492,7 @@ impl Worker {
             || !self.deque.is_empty()
             || !self.scheduler.injector.is_empty()
             || self.timers.borrow().next_deadline().is_some_and(|deadline| deadline <= crate::clock::now())
+            || !self.is_dedicated() && self.scheduler.has_due_call()
     }
 
     /// Started goroutines that would run next.
@@ -569,6 +541,11 @@ impl Worker {
                 None => return self.publish_next_timer(),
             }
         }
+    }
+
+    /// Turns the runtime's deferred calls that are due into fresh work of this worker. Says whether there were any.
+    fn start_due_calls(&self) -> bool {
+        !self.is_dedicated() && self.scheduler.start_due_calls()
     }
 
     pub(crate) fn add_timer(&self, deadline: Instant, g: &G) -> TimerKey {
@@ -621,7 +598,8 @@ impl Worker {
             }
         };
         g.start(self, stack, enter);
-        self.started.set(self.started.get() + 1);
+        let started = &self.shared.counters.started;
+        started.store(started.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         // The run reference: `end` takes it back.
         Some(g.into_raw())
     }
@@ -662,7 +640,8 @@ impl Worker {
         } else {
             self.stacks.borrow_mut().give(stack);
         }
-        self.started.set(self.started.get() - 1);
+        let started = &self.shared.counters.started;
+        started.store(started.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         drop(g);
         if !self.local_starved.borrow().is_empty() {
             self.retry_local_starved();

@@ -1,6 +1,6 @@
 //! [`Semaphore`]: a number of permits, handed out in order. (Go's `golang.org/x/sync/semaphore`.)
 
-use super::wait_list::{AsWaitList, Outcome, WaitList, wait_until_taken};
+use super::wait_list::{AsWaitList, Outcome, WaitList, wait_unless};
 use crate::atomics::{self, const_fn, lock};
 use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
 use std::fmt;
@@ -63,7 +63,7 @@ impl Semaphore {
     /// # Panics
     /// If more are wanted than there are: the wait would never end.
     pub fn acquire(&self, wanted: usize) -> Permit<'_> {
-        self.take(wanted, None);
+        self.take(wanted, None, || false);
         Permit { semaphore: self, count: wanted }
     }
 
@@ -72,7 +72,7 @@ impl Semaphore {
     /// # Panics
     /// As [`acquire`](Self::acquire).
     pub fn acquire_owned(self: &Arc<Self>, wanted: usize) -> OwnedPermit {
-        self.take(wanted, None);
+        self.take(wanted, None, || false);
         OwnedPermit { semaphore: Arc::clone(self), count: wanted }
     }
 
@@ -81,11 +81,13 @@ impl Semaphore {
     /// # Panics
     /// As [`acquire`](Self::acquire).
     pub fn acquire_timeout(&self, wanted: usize, timeout: Duration) -> Option<Permit<'_>> {
-        let in_time = match crate::clock::deadline(timeout) {
-            Some(deadline) => self.take(wanted, Some(deadline)),
-            None => self.take(wanted, None),
-        };
+        let in_time = self.take(wanted, crate::clock::deadline(timeout), || false);
         in_time.then(|| Permit { semaphore: self, count: wanted })
+    }
+
+    /// As [`acquire`](Self::acquire), until `given_up`, which is asked whenever the caller is unparked.
+    pub(crate) fn acquire_unless(&self, wanted: usize, given_up: impl Fn() -> bool) -> Option<Permit<'_>> {
+        self.take(wanted, None, given_up).then(|| Permit { semaphore: self, count: wanted })
     }
 
     /// `wanted` permits if they are free and nobody waits. Never waits.
@@ -107,8 +109,8 @@ impl Semaphore {
         free
     }
 
-    /// Whether the permits came before the deadline.
-    fn take(&self, wanted: usize, deadline: Option<Instant>) -> bool {
+    /// Whether the permits came before the deadline, and before the caller has given up.
+    fn take(&self, wanted: usize, deadline: Option<Instant>, given_up: impl Fn() -> bool) -> bool {
         assert!(
             wanted <= self.permits,
             "{wanted} permits are wanted of a semaphore that has {}: the wait would never end",
@@ -124,7 +126,7 @@ impl Semaphore {
         let served = state.serve();
         drop(state);
         wake(&served);
-        let outcome = wait_until_taken(&self.state, ticket, WaitReason::Semaphore, deadline);
+        let outcome = wait_unless(&self.state, ticket, WaitReason::Semaphore, deadline, given_up);
         if outcome == Outcome::TimedOut {
             // Those behind may want less than we did.
             self.release(0);

@@ -108,30 +108,6 @@ impl<T> WaitList<T> {
         in_order.collect()
     }
 
-    /// All waiters, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let mut next = self.head;
-        std::iter::from_fn(move || {
-            let slot = self.slots.get(next)?;
-            next = slot.next;
-            slot.value.as_ref()
-        })
-    }
-
-    /// Takes those out that `which` names, in order.
-    pub(crate) fn remove_all(&mut self, which: impl Fn(&T) -> bool) -> Vec<T> {
-        let mut removed = Vec::new();
-        let mut next = self.head;
-        while let Some(slot) = self.slots.get(next) {
-            let ticket = Ticket { slot: next, generation: slot.generation };
-            next = slot.next;
-            if slot.value.as_ref().is_some_and(&which) {
-                removed.extend(self.remove(ticket));
-            }
-        }
-        removed
-    }
-
     /// Whether the waiter is still in the list.
     pub(crate) fn contains(&self, ticket: Ticket) -> bool {
         let slot = self.slots.get(ticket.slot);
@@ -165,7 +141,7 @@ impl<T> WaitList<T> {
 pub(crate) enum Outcome {
     /// Another took the waiter out of the list: what it waited for has come.
     Taken,
-    /// The deadline has passed, and the waiter took itself out.
+    /// The deadline has passed, or the waiter has given up, and took itself out.
     TimedOut,
 }
 
@@ -176,14 +152,26 @@ pub(crate) fn wait_until_taken<T>(
     reason: WaitReason,
     deadline: Option<Instant>,
 ) -> Outcome {
+    wait_unless(list, ticket, reason, deadline, || false)
+}
+
+/// As `wait_until_taken`, until the waiter has given up: it is asked after each unpark, without the lock.
+pub(crate) fn wait_unless<T>(
+    list: &Mutex<impl AsWaitList<T>>,
+    ticket: Ticket,
+    reason: WaitReason,
+    deadline: Option<Instant>,
+    given_up: impl Fn() -> bool,
+) -> Outcome {
     loop {
         park_until(reason, deadline);
+        let has_given_up = given_up();
         let mut guard = lock(list);
         let list = guard.as_wait_list();
         if !list.contains(ticket) {
             return Outcome::Taken;
         }
-        if deadline.is_some_and(|deadline| deadline <= crate::clock::now()) {
+        if has_given_up || deadline.is_some_and(|deadline| deadline <= crate::clock::now()) {
             list.remove(ticket);
             return Outcome::TimedOut;
         }

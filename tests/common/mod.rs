@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const MARK: &str = "LISLE_TEST_CHILD";
 
@@ -27,4 +28,44 @@ pub fn stderr(output: &Output) -> String {
 /// A private runtime with one worker: goroutines interleave on one thread.
 pub fn one_worker() -> lisle::Runtime {
     lisle::Config::new().workers(1).start().expect("a runtime")
+}
+
+/// The text of a panic.
+pub fn text_of(payload: Box<dyn std::any::Any + Send>) -> String {
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => (*payload.downcast::<&str>().expect("a text")).to_owned(),
+    }
+}
+
+/// Waits until the runtime has no goroutine any more.
+pub fn wait_until_empty(runtime: &lisle::Runtime) {
+    let start = std::time::Instant::now();
+    while runtime.metrics().goroutines > 0 {
+        assert!(start.elapsed().as_secs() < 20, "goroutines are left: {:?}", runtime.metrics());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Counts how many are inside at the same time.
+#[derive(Default)]
+pub struct Meter {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Meter {
+    /// Calls `f` inside.
+    pub fn measure<T>(&self, f: impl FnOnce() -> T) -> T {
+        let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(inside, Ordering::SeqCst);
+        let result = f();
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    /// How many have been inside at the same time.
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
 }

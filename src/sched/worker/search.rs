@@ -1,39 +1,31 @@
 //! Finding work elsewhere, and going to sleep: the idle side of a worker.
 //!
-//! # The rule of the few
-//! A thief leaves up to `FEW` fresh goroutines to their spawner as long as the spawner's slices are shorter than
-//! `FEW_GRACE`: goroutines that are going to talk should live on one worker, where a message costs
-//! nanoseconds, and nobody can bring them together later. (Buffered messages, 4 goroutines to 4: 20 ns each
-//! on one worker, 100 on two.) If the spawner, or what it has started, goes on with something long, the
-//! thief takes them. A worker that has started `OWN_LONE_STREAK` lone
-//! goroutines itself, with no thief in between, does not even wake anybody for the next one (a wake-up costs
-//! as much as ten goroutines); should it then be long in coming to it, the watchdog wakes a thief within
-//! 10 ms, and the streak is over.
+//! What may be stolen at all, and what is left to its spawner, stands in `placement`.
 //!
 //! # When stealing does not pay
 //! To run a stolen goroutine costs some transfers of cache lines between cores (closure, stack of the
-//! allocator, what it shares with its siblings), 300 ns and more. A thief whose last haul ended in less than
-//! `WORTH_STEALING` each (those that wait do not count: they will be back) does not come back before
-//! `STEAL_PAUSE`: two million empty goroutines are run faster by one worker than by two (measured: 165 ns
-//! each against 340).
+//! allocator, what it shares with its siblings), 300 ns and more. A thief whose whole last haul has ended, in less
+//! than `WORTH_STEALING` each (those that wait do not count: they live here now), stays away for `STEAL_PAUSE`, and
+//! for twice as long each time that it happens again: two million empty goroutines are run faster by one worker than
+//! by two (measured: 165 ns each against 340).
 
 use super::super::g::GRef;
-use super::{Counters, Kind, Next, Worker, WorkerShared, steal_until_decided};
+use super::placement::Lone;
+use super::{Counters, Kind, Next, Worker, steal_until_decided};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Rounds of a search before the worker goes to sleep; a round takes about a microsecond.
 const SEARCH_ROUNDS: u32 = 64;
-/// So many fresh goroutines are left to their spawner …
-const FEW: usize = 16;
-/// … unless a slice there takes longer than this. Less than a search.
-const FEW_GRACE: Duration = Duration::from_micros(20);
 /// Looks at the inbox before a worker sleeps whose goroutines may soon be woken: some 10 µs.
 const DELIVERY_SPINS: u32 = 200;
-/// Goroutines that run for less are not worth stealing.
+/// Goroutines that run for less are not worth stealing …
 const WORTH_STEALING: Duration = Duration::from_nanos(500);
-/// For how long a worker does not steal after a haul that was not worth it.
-const STEAL_PAUSE: Duration = Duration::from_millis(1);
+/// … and neither is a haul that ends before this.
+const TRIP: Duration = Duration::from_micros(2);
+/// For how long a worker does not steal after a haul that was not worth it: at first, and at most.
+pub(super) const STEAL_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_STEAL_PAUSE: Duration = Duration::from_millis(16);
 /// When a goroutine that must start here looks for a stack again.
 const STACK_RETRY: Duration = Duration::from_millis(10);
 /// A replacement worker that had nothing to do for so long ends.
@@ -43,7 +35,7 @@ impl Worker {
     /// A dedicated worker ends with its goroutines; any worker ends after a shutdown when nothing that
     /// started here is left.
     pub(super) fn may_end(&self) -> bool {
-        if self.started.get() > 0 || !self.local_fresh.borrow().is_empty() || !self.local_starved.borrow().is_empty() {
+        if self.started() > 0 || !self.local_fresh.borrow().is_empty() || !self.local_starved.borrow().is_empty() {
             return false;
         }
         match self.kind {
@@ -52,7 +44,7 @@ impl Worker {
         }
     }
 
-    /// What there is when the own queues are empty: due timers, and others' fresh work.
+    /// What there is when the own queues are empty: due timers and deferred calls, and others' fresh work.
     pub(super) fn find_elsewhere(&self) -> Option<Next> {
         self.fire_timers();
         if let Some(g) = self.ready.borrow_mut().pop_front() {
@@ -60,6 +52,11 @@ impl Worker {
         }
         if self.is_dedicated() || self.scheduler.is_stopped() {
             return None;
+        }
+        if self.start_due_calls()
+            && let Some(g) = self.newest_fresh()
+        {
+            return Some(Next::Fresh(g));
         }
         if self.stealing_pauses() {
             return self.take_injected().map(Next::Fresh);
@@ -73,12 +70,8 @@ impl Worker {
 
     /// Judges the last haul, if there was one, and says whether to leave others' work alone for now.
     fn stealing_pauses(&self) -> bool {
-        if let Some((since, finished)) = self.haul.take() {
-            let run = self.shared.counters.finished.load(Ordering::Relaxed) - finished;
-            let now = crate::clock::now();
-            if run >= 16 && now - since < WORTH_STEALING * u32::try_from(run).unwrap_or(u32::MAX) {
-                self.steal_again.set(Some(now + STEAL_PAUSE));
-            }
+        if let Some(haul) = self.haul.take() {
+            self.judge(&haul);
         }
         let Some(until) = self.steal_again.get() else { return false };
         let pauses = crate::clock::now() < until;
@@ -86,6 +79,19 @@ impl Worker {
             self.steal_again.set(None);
         }
         pauses
+    }
+
+    fn judge(&self, haul: &Haul) {
+        let ended = self.shared.counters.finished.load(Ordering::Relaxed) - haul.finished;
+        let now = crate::clock::now();
+        let was_worth_it = now - haul.since >= TRIP + WORTH_STEALING * u32::try_from(ended).unwrap_or(u32::MAX);
+        if ended < haul.goroutines || was_worth_it {
+            self.steal_pause.set(STEAL_PAUSE);
+            return;
+        }
+        let pause = self.steal_pause.get();
+        self.steal_again.set(Some(now + pause));
+        self.steal_pause.set(LONGEST_STEAL_PAUSE.min(2 * pause));
     }
 
     pub(super) fn stop_searching(&self) {
@@ -101,9 +107,9 @@ impl Worker {
 
     /// Steals fresh work, for a bounded time.
     fn search(&self) -> Option<GRef> {
-        let mut few = None;
+        let mut lone = None;
         for round in 0..SEARCH_ROUNDS {
-            if let Some(g) = self.take_injected().or_else(|| self.steal(&mut few)) {
+            if let Some(g) = self.take_injected().or_else(|| self.steal(&mut lone)) {
                 return Some(g);
             }
             if self.shared.has_deliveries() || self.scheduler.is_stopped() {
@@ -117,12 +123,12 @@ impl Worker {
         None
     }
 
-    fn steal(&self, few: &mut Option<Few>) -> Option<GRef> {
+    fn steal(&self, lone: &mut Option<Lone>) -> Option<GRef> {
         let workers = self.scheduler.workers();
         let count = workers.len();
         let first = self.next_random() as usize % count.max(1);
         for victim in (0..count).filter_map(|i| workers.get((first + i) % count)) {
-            if std::ptr::eq(victim, self.shared) || !Few::may_steal(few, victim) {
+            if std::ptr::eq(victim, self.shared) || !Lone::may_steal(lone, victim) {
                 continue;
             }
             let stolen = steal_until_decided(|| victim.stealer.steal_batch_with_limit_and_pop(&self.deque, 128));
@@ -130,13 +136,15 @@ impl Worker {
                 victim.robbed.store(true, Ordering::Relaxed);
                 Counters::bump(&self.shared.counters.steals);
                 let finished = self.shared.counters.finished.load(Ordering::Relaxed);
-                self.haul.set(Some((crate::clock::now(), finished)));
+                let goroutines = 1 + self.deque.len() as u64;
+                self.haul.set(Some(Haul { since: crate::clock::now(), finished, goroutines }));
                 return Some(g);
             }
         }
         None
     }
 
+    #[inline]
     pub(crate) fn next_random(&self) -> u32 {
         // xorshift (Marsaglia, 2003).
         let mut x = self.random.get();
@@ -183,16 +191,17 @@ impl Worker {
         self.shared.sleeper.announce();
         let mut lingered = false;
         if !(self.has_own_work() || last_up && self.scheduler.has_fresh() || self.may_end()) {
-            let replacement = self.scheduler.is_replacement(index) && self.started.get() == 0;
-            let deadline = self.timers.borrow().next_deadline();
-            let until = if replacement { crate::clock::deadline(REPLACEMENT_LINGERS) } else { deadline };
-            self.shared.poller.wait(until);
+            let replacement = self.scheduler.is_replacement(index) && self.started() == 0;
+            let timer = self.timers.borrow().next_deadline();
+            let until = if replacement { crate::clock::deadline(REPLACEMENT_LINGERS) } else { timer };
+            self.shared.poller.wait(until.into_iter().chain(self.scheduler.next_deferred()).min());
             lingered = replacement && until.is_some_and(|until| until <= crate::clock::now());
             self.scheduler.note_awake();
         }
         self.shared.sleeper.retract();
         self.searching.set(idle.rouse(index));
         self.fire_timers();
+        self.start_due_calls();
         if !lingered || self.searching.get() || self.has_own_work() || !self.deque.is_empty() {
             return true;
         }
@@ -203,7 +212,7 @@ impl Worker {
     /// done so already.) Fresh work that comes meanwhile is found after `doze`.
     fn spin_for_delivery(&self) -> bool {
         let others_up = self.scheduler.idle.sleeping() + 1 < self.scheduler.workers().len();
-        if self.searching.get() || self.started.get() == 0 || !others_up {
+        if self.searching.get() || self.started() == 0 || !others_up {
             return false;
         }
         for _ in 0..DELIVERY_SPINS {
@@ -233,37 +242,12 @@ impl Worker {
     }
 }
 
-/// A few fresh goroutines that a searcher saw, and since when its owner has not moved on.
-struct Few {
-    owner: &'static WorkerShared,
-    slice: u64,
+/// What a theft brought.
+#[derive(Clone, Copy)]
+pub(super) struct Haul {
     since: Instant,
+    /// How many goroutines had ended here by then.
+    finished: u64,
+    /// How many lay in the deque after it.
+    goroutines: u64,
 }
-
-impl Few {
-    fn still_few(&self) -> bool {
-        (1..=FEW).contains(&self.owner.stealer.len()) && self.owner.counters.slices.load(Ordering::Relaxed) == self.slice
-    }
-
-    /// Whether `victim`'s work may be taken: it has more than one, or has left its only one for long.
-    fn may_steal(seen: &mut Option<Self>, victim: &'static WorkerShared) -> bool {
-        match victim.stealer.len() {
-            0 => return false,
-            1..=FEW => {}
-            _ => return true,
-        }
-        let slice = victim.counters.slices.load(Ordering::Relaxed);
-        match seen {
-            Some(few) if std::ptr::eq(few.owner, victim) && few.slice == slice => {
-                few.since.elapsed() >= FEW_GRACE
-            }
-            // Another's: it goes on being watched as long as it stays as it is, or two would shield each other.
-            Some(few) if !std::ptr::eq(few.owner, victim) && few.still_few() => false,
-            _ => {
-                *seen = Some(Self { owner: victim, slice, since: crate::clock::now() });
-                false
-            }
-        }
-    }
-}
-

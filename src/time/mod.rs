@@ -1,7 +1,19 @@
-//! Waiting for time to pass.
+//! Waiting for time to pass, and doing something later. Go's package `time`, as far as `std::time` is not it already.
 //!
-//! There is no timer thread: each worker keeps the timers of its own goroutines and sleeps until the first
-//! is due.
+//! - [`sleep`], [`sleep_until`]: wait.
+//! - [`Timer`], [`Ticker`]: channels that get a message at a time, or every so often, and can be set anew. (For one
+//!   that is not set anew there are [`channel::after`](crate::channel::after), `at` and `tick`.)
+//! - [`after_func()`]: a call that is made later.
+//! - A limit for a whole piece of work: [`context::with_timeout`](crate::context::with_timeout).
+//!
+//! There is no timer thread: each worker keeps the timers of its own goroutines, the workers of a runtime keep its
+//! later calls together, and an idle worker sleeps until the first is due.
+
+mod after_func;
+mod timer;
+
+pub use after_func::{AfterFunc, after_func};
+pub use timer::{Ticker, Timer};
 
 use crate::park::{WaitReason, park_until};
 use std::time::{Duration, Instant};

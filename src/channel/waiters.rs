@@ -1,0 +1,295 @@
+//! The list of those who wait on one side of a channel: doubly linked, through entries that lie in the waiters'
+//! own frames. Joining and leaving cost a few plain stores: no allocation, and nothing is copied.
+//!
+//! # Who may touch an entry's links
+//! Whoever holds the channel's lock. `listed` alone is also read by the entry's owner without it: false means that
+//! the list has let go of the entry for good (Release there, Acquire here), so that the owner may leave.
+//!
+//! Rejected: a vector of slots with tickets, as lisle's other primitives have it (`sync::wait_list`). Its entries are
+//! moved in and out, 64 bytes each way, and loading in wide words what was just stored in narrow ones stalls the
+//! processor: a third of a rendezvous.
+
+use super::wait::{Verdict, Wait, Wish};
+use crate::atomics::{AtomicBool, Ordering};
+use crate::park::{Home, Woken};
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+type Link = Cell<Option<NonNull<Entry>>>;
+
+/// One wait in one list. See `wait.rs` for the life of what it points to.
+pub(super) struct Entry {
+    wait: NonNull<Wait>,
+    arm: usize,
+    slot: NonNull<u8>,
+    wish: Wish,
+    /// The thread on which it waits.
+    home: Home,
+    listed: AtomicBool,
+    previous: Link,
+    next: Link,
+}
+
+impl Entry {
+    /// The wait must outlive the entry; the slot holds the message, or is for one, as long as the entry is listed.
+    #[inline(always)]
+    pub(super) fn new(wait: &Wait, arm: usize, slot: NonNull<u8>, wish: Wish) -> Self {
+        Self {
+            wait: NonNull::from(wait),
+            arm,
+            slot,
+            wish,
+            home: Home::current(),
+            listed: AtomicBool::new(false),
+            previous: Cell::new(None),
+            next: Cell::new(None),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn wait(&self) -> &Wait {
+        // SAFETY: it outlives the entry, see `new`.
+        unsafe { self.wait.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn slot(&self) -> NonNull<u8> {
+        self.slot
+    }
+
+    #[inline(always)]
+    pub(super) fn wish(&self) -> Wish {
+        self.wish
+    }
+
+    /// Whether the list may still touch it. For the owner; once false, it stays so.
+    #[inline(always)]
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Acquire)
+    }
+
+    /// Claims its own wait for a verdict that comes from elsewhere. For the owner, while it is in no list.
+    #[inline(always)]
+    pub(super) fn claim_itself(&self) -> Claimed {
+        self.wait().claim_unlisted();
+        Claimed(NonNull::from(self))
+    }
+}
+
+/// An entry whose wait the holder has claimed: it is to be ended exactly once, by one of the methods that consume it.
+/// Until then its owner stays in its wait.
+pub(super) struct Claimed(NonNull<Entry>);
+
+impl Claimed {
+    #[inline(always)]
+    fn entry(&self) -> &Entry {
+        // SAFETY: the owner of a claimed wait keeps the entry in place until the verdict, which consumes this.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn wish(&self) -> Wish {
+        self.entry().wish
+    }
+
+    /// Where the message lies, or where it goes: its claimer's to use until the verdict.
+    #[inline(always)]
+    pub(super) fn slot(&self) -> NonNull<u8> {
+        self.entry().slot
+    }
+
+    /// Ends the wait without an exchange: `Closed`, `Ready` or `Retry`.
+    #[inline(always)]
+    pub(super) fn dismiss(self, verdict: Verdict) -> Woken {
+        debug_assert!(matches!(verdict, Verdict::Closed | Verdict::Ready | Verdict::Retry));
+        // SAFETY: no message is spoken of.
+        unsafe { self.finish(verdict) }
+    }
+
+    /// The message has been taken out of the slot, or put into it.
+    ///
+    /// # Safety
+    /// It has.
+    #[inline(always)]
+    pub(super) unsafe fn done(self) -> Woken {
+        // SAFETY: as the caller says.
+        unsafe { self.finish(Verdict::Done) }
+    }
+
+    /// Writes the message, and ends the wait of a receiver.
+    ///
+    /// # Safety
+    /// `T` is the channel's type of message.
+    #[inline(always)]
+    pub(super) unsafe fn deliver<T>(self, message: T) -> Woken {
+        // SAFETY: a claimed receiver's slot is made for a T.
+        unsafe { self.slot().cast::<T>().write(message) };
+        // SAFETY: just written.
+        unsafe { self.done() }
+    }
+
+    /// A promise is called in, for `partner`, or for the buffer.
+    #[inline(always)]
+    pub(super) fn choose(self, partner: Option<Claimed>) -> Woken {
+        self.entry().wait().set_partner(partner);
+        // SAFETY: a promise is no message; the partner has been set before.
+        unsafe { self.finish(Verdict::Chosen) }
+    }
+
+    /// # Safety
+    /// What the verdict says is true.
+    #[inline(always)]
+    unsafe fn finish(self, verdict: Verdict) -> Woken {
+        let (wait, arm) = (self.entry().wait, self.entry().arm);
+        // SAFETY: claimed, and ended once, since this is consumed.
+        unsafe { Wait::finish(wait, verdict, arm) }
+    }
+}
+
+/// How often in a row the first may be passed over for a neighbour.
+const PASSES: u32 = 16;
+/// So many are looked at for a neighbour.
+const LOOKED_AT: usize = 4;
+
+/// Those who wait, in the order of their coming.
+///
+/// They are served in that order, but for one thing: among the first few a neighbour of the caller's is preferred,
+/// a bounded number of times in a row. Between neighbours a message costs a tenth of what it costs between threads,
+/// and where senders and receivers live on several workers each finds partners on its own.
+pub(super) struct Waiters {
+    first: Option<NonNull<Entry>>,
+    last: Option<NonNull<Entry>>,
+    passes: u32,
+}
+
+// SAFETY: the list lies under its channel's lock, and so does the right to touch what it points to.
+unsafe impl Send for Waiters {}
+
+impl Waiters {
+    pub(super) const fn new() -> Self {
+        Self { first: None, last: None, passes: 0 }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// # Safety
+    /// The owner keeps the entry, its wait and its slot in place until the entry is listed no more, and if it was
+    /// claimed, until the verdict. It is in no list, and its wait is armed.
+    #[inline(always)]
+    pub(super) unsafe fn push_back(&mut self, entry: &Entry) {
+        let this = NonNull::from(entry);
+        entry.listed.store(true, Ordering::Relaxed);
+        entry.previous.set(self.last);
+        entry.next.set(None);
+        match self.last {
+            // SAFETY: a listed entry is in place, and its links are ours under the lock.
+            Some(last) => unsafe { last.as_ref() }.next.set(Some(this)),
+            None => self.first = Some(this),
+        }
+        self.last = Some(this);
+    }
+
+    /// Takes an entry out, if it is in. False: somebody has taken it out before.
+    ///
+    /// # Safety
+    /// If the entry is in a list, it is in this one.
+    #[inline]
+    pub(super) unsafe fn remove(&mut self, entry: &Entry) -> bool {
+        let listed = entry.listed.load(Ordering::Relaxed);
+        if listed {
+            // SAFETY: as the caller says.
+            unsafe { self.unlink(entry) };
+        }
+        listed
+    }
+
+    /// # Safety
+    /// The entry is in this list. It must not be touched afterwards, unless it is claimed.
+    #[inline(always)]
+    unsafe fn unlink(&mut self, entry: &Entry) {
+        let (previous, next) = (entry.previous.get(), entry.next.get());
+        match previous {
+            // SAFETY: a listed entry is in place, and its links are ours under the lock.
+            Some(previous) => unsafe { previous.as_ref() }.next.set(next),
+            None => self.first = next,
+        }
+        match next {
+            // SAFETY: as above.
+            Some(next) => unsafe { next.as_ref() }.previous.set(previous),
+            None => self.last = previous,
+        }
+        entry.listed.store(false, Ordering::Release);
+    }
+
+    /// Takes one out that can still be claimed: the first, or a neighbour near to it. Those that cannot have been chosen
+    /// elsewhere.
+    #[inline(always)]
+    pub(super) fn claim_next(&mut self) -> Option<Claimed> {
+        loop {
+            let first = self.first?;
+            // SAFETY: listed, hence in place.
+            let mut entry = unsafe { first.as_ref() };
+            if entry.home != Home::current() && entry.next.get().is_some() {
+                entry = self.prefer_neighbour(entry);
+            }
+            // First the claim: once unlisted, an entry that is not claimed may be gone.
+            let claimed = entry.wait().claim();
+            let pointer = NonNull::from(entry);
+            // SAFETY: it is in this list.
+            unsafe { self.unlink(entry) };
+            if claimed {
+                return Some(Claimed(pointer));
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn prefer_neighbour<'a>(&mut self, first: &'a Entry) -> &'a Entry {
+        let here = Home::current();
+        let mut next = first.next.get();
+        for _ in 1..LOOKED_AT {
+            let Some(pointer) = next else { break };
+            // SAFETY: listed, hence in place.
+            let entry = unsafe { pointer.as_ref() };
+            if entry.home == here && self.passes < PASSES {
+                self.passes += 1;
+                return entry;
+            }
+            next = entry.next.get();
+        }
+        self.passes = 0;
+        first
+    }
+
+    /// All that wait, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        let mut next = self.first;
+        std::iter::from_fn(move || {
+            // SAFETY: listed, hence in place as long as the list is borrowed.
+            let entry = unsafe { next?.as_ref() };
+            next = entry.next.get();
+            Some(entry)
+        })
+    }
+
+    /// Claims and takes out all that only watch.
+    pub(super) fn claim_watchers(&mut self, mut each: impl FnMut(Claimed)) {
+        let mut next = self.first;
+        while let Some(pointer) = next {
+            // SAFETY: listed, hence in place.
+            let entry = unsafe { pointer.as_ref() };
+            next = entry.next.get();
+            if entry.wish == Wish::Watch {
+                let claimed = entry.wait().claim();
+                // SAFETY: it is in this list.
+                unsafe { self.unlink(entry) };
+                if claimed {
+                    each(Claimed(pointer));
+                }
+            }
+        }
+    }
+}

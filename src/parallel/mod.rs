@@ -1,0 +1,21 @@
+//! Bounded parallelism: loops whose bodies run at the same time, at most so many at once.
+//!
+//! | to … | use |
+//! | --- | --- |
+//! | run a loop in parallel, and wait for it | [`map()`], [`for_each`], [`try_map`], [`try_for_each`] |
+//! | read results in order while later ones are worked on | [`ordered()`] |
+//! | send work from stage to stage | [`source`], [`stage`], [`merge`] |
+//!
+//! All of these take their items one by one, from any iterator, and only when there is a goroutine, or room in a
+//! channel, for the next. A loop that fails has the outcome that a plain loop would have had: see [`map()`].
+//!
+//! For tasks that come from here and there, see [`pool`](crate::pool); for a few different ones,
+//! [`errgroup`](crate::errgroup).
+
+mod map;
+mod ordered;
+mod pipeline;
+
+pub use map::{for_each, map, try_for_each, try_map};
+pub use ordered::{Ordered, ordered};
+pub use pipeline::{merge, source, stage};

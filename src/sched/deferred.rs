@@ -1,0 +1,260 @@
+//! Deferred calls: closures that are to run at a point in time, each in a goroutine of its own. What
+//! `time::after_func` and the deadlines of contexts stand on.
+//!
+//! Each runtime has one table of them, in order of time, under a short lock; no thread, goroutine or kernel timer
+//! stands behind a call. Regular workers look at the table where they look at their timers, and start what is due
+//! as fresh goroutines, which any worker may run. Insert and remove cost O(log n), about 0.2 µs, from any thread.
+//! A tree rather than a heap, since most calls are taken back: a loop of `with_timeout(an hour)` and `cancel` must
+//! not pile anything up.
+//!
+//! # Invariants
+//! - Who takes a call out of the table, under its lock, owns it: it is started, or given back to who set it up,
+//!   or dropped by the shutdown. One of these, once.
+//! - No closure is called or dropped under the lock.
+//! - `next` is the first time in the table, or NEVER; it is written under the lock only.
+//!
+//! # Why no due time is slept through (proof sketch)
+//! | who inserts a call that is now the first | worker that goes to sleep |
+//! | --- | --- |
+//! | P1 publish `next` | W1 count as a sleeper (`Idle::doze`) |
+//! | P2 look whether all workers sleep | W2 read `next`, and sleep until then |
+//!
+//! Dekker's pattern, with a SeqCst fence between the two steps on either side: either W2 sees the new time, or P2
+//! sees the sleeper. If all sleep, P wakes one, which looks at the clock and sleeps to the new time. If one does
+//! not, then W1 of that one is still to come, and so is its W2. It may also be long in coming to it, or come to it
+//! never:
+//! - It computes or is blocked: the watchdog looks every 10 ms while a worker is up, and starts what is due.
+//! - It ends (a replacement that lingered): it leaves the count of workers first, and then wakes a sleeper if
+//!   there are calls (`pass_on_deferred`); the same pattern once more.
+//!
+//! The loom model `a_deferred_call_is_never_slept_through` checks the pattern.
+//!
+//! When the first time moves away, nobody is told: who sleeps to it looks once for nothing.
+//!
+//! # Rejected
+//! - A timer of the worker that set the call up: it may be computing when the time has come, and calls come from
+//!   threads without a worker, too.
+//! - Waking one worker only when a time has come. It needs a hand-over of that duty whenever the one that has it
+//!   is woken for something else. Here all idle workers wake: that costs microseconds each, and is noticeable only
+//!   with very many workers and calls.
+
+use super::worker::Worker;
+use super::{Scheduler, lock};
+use crate::report::discard_payload;
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+const NEVER: u64 = u64::MAX;
+
+/// Names one call: by time, then by order of creation.
+type CallKey = (Instant, u64);
+
+/// What is to be called, and the user's line that asked for it.
+pub(crate) struct Call {
+    function: Box<dyn FnOnce() + Send>,
+    created_at: &'static Location<'static>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_time: BTreeMap<CallKey, Call>,
+    created: u64,
+    closed: bool,
+}
+
+impl Table {
+    fn insert(&mut self, at: Instant, call: Call) -> CallKey {
+        let key = (at, self.created);
+        self.created += 1;
+        self.by_time.insert(key, call);
+        key
+    }
+}
+
+/// The table of one runtime.
+pub(super) struct Deferred {
+    table: Mutex<Table>,
+    /// The first time in it, as `clock::as_nanos` has it.
+    next: AtomicU64,
+}
+
+impl Deferred {
+    pub(super) fn new() -> Self {
+        Self { table: Mutex::default(), next: AtomicU64::new(NEVER) }
+    }
+
+    /// Step P1. Says whether the first time is earlier than before.
+    fn publish(&self, table: &Table) -> bool {
+        let first = table.by_time.first_key_value();
+        let next = first.map_or(NEVER, |(&(at, _), _)| crate::clock::as_nanos(at));
+        next < self.next.swap(next, Ordering::SeqCst)
+    }
+
+    fn is_due(&self, now: impl FnOnce() -> Instant) -> bool {
+        let next = self.next.load(Ordering::Relaxed);
+        next != NEVER && next <= crate::clock::as_nanos(now())
+    }
+
+    /// Those that are due, in order.
+    fn take_due(&self, now: Instant) -> Vec<Call> {
+        let mut table = lock(&self.table);
+        let mut due = Vec::new();
+        while let Some(first) = table.by_time.first_entry()
+            && first.key().0 <= now
+        {
+            due.push(first.remove());
+        }
+        self.publish(&table);
+        due
+    }
+
+    fn remove(&self, key: CallKey) -> Option<Call> {
+        let mut table = lock(&self.table);
+        let call = table.by_time.remove(&key)?;
+        self.publish(&table);
+        Some(call)
+    }
+
+    /// Drops all calls, and takes no more.
+    pub(super) fn close(&self) {
+        let mut table = lock(&self.table);
+        table.closed = true;
+        let calls = std::mem::take(&mut table.by_time);
+        self.publish(&table);
+        drop(table);
+        for call in calls.into_values() {
+            // A destructor that panics must not spare the others theirs.
+            let dropped = catch_unwind(AssertUnwindSafe(move || drop(call)));
+            dropped.err().into_iter().for_each(discard_payload);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Calls `function` at `at`, in a goroutine created at `created_at`.
+    ///
+    /// # Errors
+    /// The runtime is shut down.
+    pub(crate) fn defer(
+        self: &Arc<Self>,
+        at: Instant,
+        created_at: &'static Location<'static>,
+        function: Box<dyn FnOnce() + Send>,
+    ) -> io::Result<DeferredCall> {
+        let mut table = lock(&self.deferred.table);
+        if table.closed {
+            // Before `function` is dropped, on the way out.
+            drop(table);
+            return Err(super::shut_down());
+        }
+        let key = table.insert(at, Call { function, created_at });
+        let is_earlier = self.deferred.publish(&table);
+        drop(table);
+        if is_earlier {
+            self.wake_for_deferred();
+        }
+        Ok(DeferredCall { scheduler: Arc::clone(self), key })
+    }
+
+    /// Step P2.
+    fn wake_for_deferred(&self) {
+        fence(Ordering::SeqCst);
+        if self.busy_workers() == 0 {
+            self.wake_for_fresh();
+        }
+    }
+
+    /// A worker has ended, and left the count of workers: another must look at the calls.
+    pub(super) fn pass_on_deferred(&self) {
+        fence(Ordering::SeqCst);
+        if self.deferred.next.load(Ordering::SeqCst) != NEVER {
+            self.wake_for_fresh();
+        }
+    }
+
+    /// Step W2: when the first call is due.
+    pub(super) fn next_deferred(&self) -> Option<Instant> {
+        match self.deferred.next.load(Ordering::SeqCst) {
+            NEVER => None,
+            next => Some(crate::clock::from_nanos(next)),
+        }
+    }
+
+    pub(super) fn has_due_call(&self) -> bool {
+        self.deferred.is_due(crate::clock::now)
+    }
+
+    /// Makes fresh goroutines of the calls that are due. Says whether there were any.
+    pub(super) fn start_due_calls(self: &Arc<Self>) -> bool {
+        if !self.has_due_call() {
+            return false;
+        }
+        let mut due = self.deferred.take_due(crate::clock::now());
+        let some = !due.is_empty();
+        if Worker::with_current(|worker| worker.is_some()) {
+            // It takes its newest goroutine first.
+            due.reverse();
+        }
+        for call in due {
+            crate::spawn::start_accepted(self, call.created_at, call.function);
+        }
+        some
+    }
+}
+
+/// A call that has been set up: the means to take it back.
+pub(crate) struct DeferredCall {
+    scheduler: Arc<Scheduler>,
+    key: CallKey,
+}
+
+impl DeferredCall {
+    /// Takes the call back. `None`: it has been started, or taken back before, or dropped by the shutdown. Drop
+    /// what it returns outside of locks.
+    pub(crate) fn take(&self) -> Option<Call> {
+        self.scheduler.deferred.remove(self.key)
+    }
+
+    /// Moves the call to another time. False: it is too late, as for `take`.
+    pub(crate) fn move_to(&mut self, at: Instant) -> bool {
+        let deferred = &self.scheduler.deferred;
+        let mut table = lock(&deferred.table);
+        let Some(call) = table.by_time.remove(&self.key) else { return false };
+        self.key = table.insert(at, call);
+        let is_earlier = deferred.publish(&table);
+        drop(table);
+        if is_earlier {
+            self.scheduler.wake_for_deferred();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn calls_that_are_taken_back_leave_nothing() {
+        let runtime = crate::Config::new().workers(1).start().expect("a runtime");
+        let scheduler = runtime.scheduler();
+        let soon = crate::clock::now() + Duration::from_secs(3600);
+        let mut calls: Vec<_> = (0..10)
+            .map(|i| {
+                let at = soon + Duration::from_secs(i % 3);
+                scheduler.defer(at, Location::caller(), Box::new(|| ())).expect("it is not shut down")
+            })
+            .collect();
+        assert_eq!(scheduler.next_deferred(), Some(soon));
+        assert!(calls.iter_mut().all(|call| call.move_to(soon + Duration::from_secs(5))));
+        assert_eq!(scheduler.next_deferred(), Some(soon + Duration::from_secs(5)));
+        assert!(calls.iter().all(|call| call.take().is_some() && call.take().is_none()));
+        assert_eq!(scheduler.next_deferred(), None);
+        assert!(lock(&scheduler.deferred.table).by_time.is_empty());
+    }
+}
