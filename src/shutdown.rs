@@ -21,8 +21,9 @@
 //! | drain | [`begin`](Tracker::begin), [`shutdown`](Tracker::shutdown), or the end of the context given to `new` | done | open | gives the closure back |
 //! | abandon | the end of the first `shutdown`: all have ended, or its patience has | done | done | gives the closure back |
 //!
-//! Whoever brings in new work (accepts connections, takes jobs from a queue) selects on `begun` and stops. Whoever
-//! does the work looks at `context`, and stops when there is no time left. Two contexts, since one would either tell
+//! Whoever brings in new work (accepts connections, takes jobs from a queue) selects on `begun` and stops; it is best
+//! tracked itself, and is prepared for a shutdown that begins between a job's arrival and its `go`. Whoever does the
+//! work looks at `context`, and stops when there is no time left. Two contexts, since one would either tell
 //! requests under way to give up as soon as Ctrl-C is pressed, or never tell them.
 //!
 //! A goroutine cannot be ended from outside. One that ignores `context` is reported by [`StillRunning`], with the

@@ -160,25 +160,29 @@ fn the_context_is_done_after_a_shutdown_in_time_too() {
 }
 
 #[test]
-fn intake_stops_by_a_select_on_begun() {
+fn intake_stops_by_a_select_on_begun_and_nothing_that_was_taken_is_lost() {
     let tracker = tracker();
     let (jobs, queue) = bounded::<u32>(0);
     let (intake, done) = (tracker.clone(), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&done);
-    let acceptor = go(move || {
+    let accept = move || {
         loop {
             select! {
                 recv(intake.begun().done()) -> _ => return,
                 recv(queue) -> _ => {
                     let count = Arc::clone(&count);
-                    intake.go(move || count.fetch_add(1, Ordering::SeqCst)).unwrap();
+                    let job = move || count.fetch_add(1, Ordering::SeqCst);
+                    // The shutdown may begin after this job was taken.
+                    if let Err(refused) = intake.go(job) {
+                        refused.into_inner()();
+                    }
                 }
             }
         }
-    });
+    };
+    tracker.go(accept).unwrap();
     (0..10).for_each(|job| jobs.send(job).unwrap());
     tracker.shutdown(LONG).unwrap();
-    acceptor.join().unwrap();
     assert_eq!(done.load(Ordering::SeqCst), 10);
     assert!(jobs.send(11).is_err());
 }
@@ -255,7 +259,7 @@ fn a_goroutine_that_cannot_be_started_is_not_tracked() {
     let late = runtime.go(move || {
         let _ = gone_on.recv();
         let started = catch_unwind(AssertUnwindSafe(|| inside.go(|| ()).map(drop).is_ok()));
-        started.map_err(|payload| text_of(payload))
+        started.map_err(text_of)
     });
     assert_eq!(runtime.shutdown(Duration::from_millis(5)), 1);
     drop(go_on);
