@@ -101,14 +101,6 @@ pub(crate) struct Core<T> {
     receivers: AtomicUsize,
 }
 
-/// What became of a send.
-pub(super) enum Offered {
-    Done,
-    Closed,
-    Full,
-    Waits,
-}
-
 /// What became of a receive.
 pub(super) enum Taken {
     Done,
@@ -291,37 +283,6 @@ impl<T> Core<T> {
 
     // ---- sending ----
 
-    /// Sends, or, with `entry`, joins the waiting senders. The message behind `message` is given up if and only
-    /// if this returns `Done`, or the wait's verdict is.
-    ///
-    /// # Safety
-    /// `message` holds a message, and is the entry's slot. If this returns `Waits`, the caller keeps the entry, its
-    /// wait and `message` in place until the verdict is in or the entry withdrawn.
-    #[inline(always)]
-    unsafe fn offer(&self, mut state: Guard<'_, State<T>>, message: NonNull<T>, entry: Option<&Entry>) -> Offered {
-        if state.closed {
-            return Offered::Closed;
-        }
-        let mut wakes = Wakes::default();
-        let offered = if state.hand_over(message, &mut wakes) {
-            Offered::Done
-        } else if state.has_room(self.capacity) {
-            // SAFETY: the caller gives it up.
-            state.buffer.push_back(unsafe { message.read() });
-            Offered::Done
-        } else if let Some(entry) = entry {
-            entry.wait().arm_plain(state.apart && state.sending.is_empty());
-            // SAFETY: as the caller promises.
-            unsafe { state.sending.push_back(entry) };
-            Offered::Waits
-        } else {
-            Offered::Full
-        };
-        drop(state);
-        wakes.wake();
-        offered
-    }
-
     /// The message comes back, with the verdict `Closed`, or `Retry` if the time was up.
     #[inline(always)]
     pub(super) fn send(&self, message: T, patience: Patience) -> Result<(), (T, Verdict)> {
@@ -333,31 +294,53 @@ impl<T> Core<T> {
             state.buffer.push_back(message);
             return Ok(());
         }
+        let mut message = ManuallyDrop::new(message);
+        let slot = NonNull::from(&mut *message);
+        // SAFETY: the message is there, and stays in place; with `Done` it is given up, and not used again.
+        let verdict = unsafe { self.send_slowly(state, slot, patience) };
+        if verdict == Verdict::Done { Ok(()) } else { Err((ManuallyDrop::into_inner(message), verdict)) }
+    }
+
+    /// # Safety
+    /// `message` holds a message, which the caller keeps in place. It is given up if and only if the verdict is `Done`.
+    #[inline(always)]
+    unsafe fn send_slowly<'a>(
+        &'a self,
+        mut state: Guard<'a, State<T>>,
+        message: NonNull<T>,
+        patience: Patience,
+    ) -> Verdict {
         if let Patience::Until(_) = patience {
             state = self.hesitate(state, |state| state.has_room(self.capacity) || !state.receiving.is_empty());
         }
-        let mut message = ManuallyDrop::new(message);
-        let slot = NonNull::from(&mut *message);
-        let verdict = match patience {
-            // SAFETY: it does not wait.
-            Patience::Never => match unsafe { self.offer(state, slot, None) } {
-                Offered::Done => Verdict::Done,
-                Offered::Closed => Verdict::Closed,
-                Offered::Full | Offered::Waits => Verdict::Retry,
-            },
-            Patience::Until(deadline) => {
-                let wait = Wait::new(false);
-                let entry = Entry::new(&wait, 0, slot.cast(), Wish::Exchange);
-                // SAFETY: `park` returns with the verdict, or after the withdrawal.
-                match unsafe { self.offer(state, slot, Some(&entry)) } {
-                    Offered::Done => Verdict::Done,
-                    Offered::Closed => Verdict::Closed,
-                    Offered::Full => Verdict::Retry,
-                    Offered::Waits => self.park(&entry, Side::Send, deadline).unwrap_or(Verdict::Retry),
-                }
+        let mut wakes = Wakes::default();
+        let deadline = match patience {
+            _ if state.hand_over(message, &mut wakes) => Err(Verdict::Done),
+            _ if state.closed => Err(Verdict::Closed),
+            _ if state.has_room(self.capacity) => {
+                // SAFETY: the caller gives it up.
+                state.buffer.push_back(unsafe { message.read() });
+                Err(Verdict::Done)
+            }
+            Patience::Never => Err(Verdict::Retry),
+            Patience::Until(deadline) => Ok(deadline),
+        };
+        let deadline = match deadline {
+            Ok(deadline) => deadline,
+            Err(verdict) => {
+                drop(state);
+                wakes.wake();
+                return verdict;
             }
         };
-        if verdict == Verdict::Done { Ok(()) } else { Err((ManuallyDrop::into_inner(message), verdict)) }
+        let wait = Wait::new(false);
+        let entry = Entry::new(&wait, 0, message.cast(), Wish::Exchange);
+        wait.arm_plain(state.apart && state.sending.is_empty());
+        // SAFETY: `park` returns with the verdict, or after the withdrawal.
+        unsafe { state.sending.push_back(&entry) };
+        drop(state);
+        wakes.wake();
+        self.park(&entry, Side::Send, deadline).unwrap_or(Verdict::Retry)
     }
 
     /// With a buffer between partners on two threads it pays to let the other one run ahead before one waits: each
