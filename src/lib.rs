@@ -32,6 +32,8 @@
 //! | run a loop in parallel, or a pipeline | [`parallel`] |
 //! | bound how many tasks run at once | [`pool`], [`sync::Semaphore`] |
 //! | do once what many ask for | [`singleflight`] |
+//! | hear signals of the system, such as Ctrl-C | [`signal`] |
+//! | end a program in good order | [`shutdown`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
 //! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |
 //! | configure | [`Config`], or the environment (`LISLE_WORKERS`, …) |
@@ -75,6 +77,8 @@ not_under_loom! {
     mod runtime;
     mod sched;
     mod scope;
+    pub mod shutdown;
+    pub mod signal;
     pub mod singleflight;
     mod spawn;
     mod stack;

@@ -575,6 +575,10 @@ impl<T> Core<T> {
         state.buffer.len() + usize::from(state.clock_is_due())
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
     pub(super) fn is_full(&self) -> bool {
         let state = self.state.lock();
         if state.clock.is_some() && self.capacity > 0 { state.clock_is_due() } else { !state.has_room(self.capacity) }

@@ -101,6 +101,11 @@ impl<T> Sender<T> {
         self.core.capacity()
     }
 
+    /// Whether all receivers have gone: no send can succeed any more.
+    pub(crate) fn is_disconnected(&self) -> bool {
+        self.core.is_closed()
+    }
+
     /// Whether both send into the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.core, &other.core)
