@@ -31,7 +31,7 @@ use super::lock::{Guard, Lock};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry, Waiters};
 use crate::atomics::{AtomicUsize, Ordering};
-use crate::park::{WaitReason, Waiter, Woken, may_spin, pause, spend_budget, unpark};
+use crate::park::{WaitReason, Waiter, Woken, may_spin, pause, spend_budget, unpark, unpark_all};
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
@@ -145,7 +145,7 @@ impl Wakes {
 
 fn wake_all(first: Waiter, more: Vec<Waiter>) {
     unpark(&first);
-    more.iter().for_each(|waiter| unpark(waiter));
+    unpark_all(more);
 }
 
 /// Claims the first waiter that can be served. Those who only watch are told on the way.
