@@ -380,6 +380,67 @@ fn channel_rendezvous_hands_over_and_close_is_seen() {
     });
 }
 
+/// A waiter spins first; the other side goes away while it turns from spinning to sleeping.
+#[test]
+fn channel_close_reaches_a_receiver_that_spins_or_sleeps() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded::<i32>(0);
+        let other = thread::spawn(move || drop(sender));
+        assert!(receiver.recv().is_err());
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn channel_send_that_times_out_gives_its_message_back_or_has_given_it() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(0);
+        let other = thread::spawn(move || receiver.try_recv().is_ok());
+        let soon = std::time::Instant::now();
+        let sent = sender.send_deadline(7, soon).is_ok();
+        assert_eq!(other.join().unwrap(), sent);
+    });
+}
+
+#[test]
+fn channel_two_selects_meet() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(0);
+        let other = thread::spawn(move || {
+            let mut select = crate::channel::Select::new();
+            select.send(&sender);
+            select.select().send(&sender, 7).unwrap();
+        });
+        let mut select = crate::channel::Select::new();
+        select.recv(&receiver);
+        assert_eq!(select.select().recv(&receiver), Ok(7));
+        other.join().unwrap();
+    });
+}
+
+/// A select's send is chosen and abandoned while another sender waits: the receiver gets that one's message.
+#[test]
+fn channel_promise_that_is_broken_strands_nobody() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(1);
+        let other = {
+            let sender = sender.clone();
+            thread::spawn(move || sender.send(7).unwrap())
+        };
+        let mut select = crate::channel::Select::new();
+        select.send(&sender);
+        if let Ok(operation) = select.try_select() {
+            let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(operation)));
+            assert!(broken.is_err());
+        }
+        drop(select);
+        drop(sender);
+        assert_eq!(receiver.recv(), Ok(7));
+        assert!(receiver.recv().is_err());
+        other.join().unwrap();
+    });
+}
+
 #[test]
 fn channel_select_that_times_out_loses_no_message() {
     model(|| {

@@ -184,3 +184,21 @@ fn wrong_use_is_told() {
     assert!(panic.downcast_ref::<&str>().unwrap().contains("no operations"));
     assert!(channel::after(Duration::ZERO).recv().is_ok());
 }
+
+#[test]
+fn two_arms_on_one_channel_are_chosen_evenly_also_by_a_partner_that_comes_later() {
+    let runtime = common::one_worker();
+    runtime.run(|| {
+        let (sender, receiver) = bounded(0);
+        let zeros = go(move || receiver.iter().filter(|&message| message == 0).count());
+        for _ in 0..1000 {
+            select! {
+                send(sender, 0) -> result => result.unwrap(),
+                send(sender, 1) -> result => result.unwrap(),
+            }
+        }
+        drop(sender);
+        let zeros = zeros.join().unwrap();
+        assert!((400..600).contains(&zeros), "{zeros}");
+    });
+}

@@ -258,26 +258,25 @@ impl<'a> Select<'a> {
         Select { biased: self.biased, ..Select::new() }
     }
 
-    /// Calls `each` with the arms, in random order unless biased, until it returns something.
+    /// The positions of the arms, in random order unless biased: numbers, since arms are large to move.
     #[inline(always)]
-    fn try_each<R>(&self, mut each: impl FnMut(&Arm<'a>) -> Option<R>) -> Option<R> {
-        if self.biased {
-            return self.arms.iter().find_map(each);
-        }
-        // Fisher and Yates, inside out, on numbers: arms are large to move. The bits that choose one place are left
-        // over for the next seven.
-        let mut order = SmallVec::<[u32; 8]>::new();
+    fn order(&self) -> Order {
+        let mut order = Order::new();
         let mut random = 0;
         for position in 0..self.arms.len() {
+            order.push(position as u32);
+            if self.biased {
+                continue;
+            }
+            // Fisher and Yates, inside out. The bits that choose one place are left over for the next seven.
             if position % 8 == 0 {
                 random = crate::park::random();
             }
             let scaled = u64::from(random) * (position as u64 + 1);
             random = scaled as u32;
-            order.push(position as u32);
             order.swap(position, (scaled >> 32) as usize);
         }
-        order.iter().find_map(|&position| each(&self.arms[position as usize]))
+        order
     }
 
     #[inline(always)]
@@ -308,7 +307,8 @@ impl<'a> Select<'a> {
     #[inline(always)]
     fn begin(&self, slot: &mut Slot) -> Option<(Arm<'a>, Begun)> {
         let slot = slot.pointer();
-        self.try_each(|arm| {
+        self.order().iter().find_map(|&position| {
+            let arm = &self.arms[position as usize];
             let wait = Wait::new(true);
             let entry = Entry::new(&wait, arm.index, slot, Wish::Exchange);
             // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps all in place. What
@@ -367,10 +367,12 @@ impl<'a> Select<'a> {
         verdict
     }
 
-    /// Returns the first time at which a clock has a message.
+    /// Returns the first time at which a clock has a message. In random order, since of two arms on one channel the one
+    /// that joined first is served.
     fn join(&self, entries: &Entries) -> Result<Option<Instant>, IsReady> {
         let mut first = None;
-        for (arm, entry) in self.arms.iter().zip(entries) {
+        for &position in &self.order() {
+            let (arm, entry) = (&self.arms[position as usize], &entries[position as usize]);
             // SAFETY: `wait_as` does not return before it has left all lists, and has the verdict if there is one.
             let clock = unsafe { arm.endpoint.join(arm.side, entry) }?;
             first = first.into_iter().chain(clock).min();
@@ -401,11 +403,14 @@ impl<'a> Select<'a> {
     }
 
     fn find_ready(&self, own: &Wait) -> Option<usize> {
-        self.try_each(|arm| arm.endpoint.is_ready(arm.side, own).then_some(arm.index))
+        let order = self.order();
+        let mut arms = order.iter().map(|&position| &self.arms[position as usize]);
+        arms.find(|arm| arm.endpoint.is_ready(arm.side, own)).map(|arm| arm.index)
     }
 }
 
 type Entries = SmallVec<[Entry; 4]>;
+type Order = SmallVec<[u32; 8]>;
 
 fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= crate::clock::now())
