@@ -202,3 +202,34 @@ fn two_arms_on_one_channel_are_chosen_evenly_also_by_a_partner_that_comes_later(
         assert!((400..600).contains(&zeros), "{zeros}");
     });
 }
+
+#[test]
+fn a_select_with_default_finds_the_message_that_moves_between_its_channels() {
+    const ROUNDS: usize = 20_000;
+    let ((first, from_first), (second, from_second)) = (bounded(1), bounded(1));
+    let ((start, started), (end, ended)) = (bounded(0), bounded(0));
+    thread::scope(|s| {
+        let (from_first, from_second) = (&from_first, &from_second);
+        let looking = s.spawn(move || {
+            for _ in 0..ROUNDS {
+                start.send(()).unwrap();
+                first.send(1).unwrap();
+                // From now on there is always a message in one of the two.
+                select! {
+                    recv(from_first) -> _ => {}
+                    recv(from_second) -> _ => {}
+                    default => return false,
+                }
+                end.send(()).unwrap();
+                let _ = from_second.try_recv();
+            }
+            true
+        });
+        for () in started {
+            second.send(1).unwrap();
+            let _ = from_first.try_recv();
+            let _ = ended.recv();
+        }
+        assert!(looking.join().unwrap(), "no message was found, although there was one all the time");
+    });
+}

@@ -139,6 +139,23 @@ enum Limit {
     Until(Option<Instant>),
 }
 
+impl Limit {
+    fn is_past(self) -> bool {
+        match self {
+            Self::Now => true,
+            Self::Until(deadline) => deadline.is_some_and(|deadline| deadline <= crate::clock::now()),
+        }
+    }
+}
+
+/// Why nothing was chosen.
+enum Missed {
+    /// An arm was ready: try again.
+    Ready,
+    /// At the end of the limit, or when a clock had its message, none was.
+    Time,
+}
+
 impl<'a> Select<'a> {
     /// An empty list; operations that are ready are chosen at random.
     #[must_use]
@@ -289,18 +306,25 @@ impl<'a> Select<'a> {
             if let Some((arm, begun)) = self.begin(&mut slot) {
                 return Some(SelectedOperation::new(arm, begun, slot));
             }
-            let deadline = match limit {
-                Limit::Now => return None,
-                Limit::Until(deadline) => deadline,
-            };
-            if let Some((arm, begun)) = self.wait(slot.pointer(), deadline) {
-                return Some(SelectedOperation::new(arm, begun, slot));
+            if self.is_decided(limit) {
+                return None;
             }
-            if is_past(deadline) {
-                let (arm, begun) = self.begin(&mut slot)?;
-                return Some(SelectedOperation::new(arm, begun, slot));
+            match self.wait(slot.pointer(), limit) {
+                Ok(Some((arm, begun))) => return Some(SelectedOperation::new(arm, begun, slot)),
+                Err(Missed::Time) if limit.is_past() => {
+                    let (arm, begun) = self.begin(&mut slot)?;
+                    return Some(SelectedOperation::new(arm, begun, slot));
+                }
+                _ => {}
             }
         }
+    }
+
+    /// Whether a look at each arm was all, if none was ready. For several it is not: while they are looked at one after
+    /// the other, a message may move from one that comes later to one that came before, and "none is ready" be true of
+    /// no moment. So a select joins them all, if only to leave them again at once.
+    fn is_decided(&self, limit: Limit) -> bool {
+        matches!(limit, Limit::Now) && self.arms.len() < 2
     }
 
     /// Tries each operation.
@@ -324,40 +348,44 @@ impl<'a> Select<'a> {
         })
     }
 
-    /// Waits for an operation to be chosen. `None`: begin again, or the time is up.
+    /// Waits for an operation to be chosen. `None`: begin again.
     #[inline(always)]
-    fn wait(&self, slot: NonNull<u8>, deadline: Option<Instant>) -> Option<(Arm<'a>, Begun)> {
+    fn wait(&self, slot: NonNull<u8>, limit: Limit) -> Result<Option<(Arm<'a>, Begun)>, Missed> {
         let wait = Wait::new(true);
         let wish = |side| if side == Side::Send { Wish::Promise } else { Wish::Exchange };
-        let (verdict, index) = self.wait_as(&wait, slot, wish, deadline)?;
+        let (verdict, index) = self.wait_as(&wait, slot, wish, limit)?;
         let begun = match verdict {
             Verdict::Done => Begun::Received,
             Verdict::Closed => Begun::Closed,
             Verdict::Chosen => wait.take_partner().map_or(Begun::Reserved, Begun::Partner),
-            Verdict::Ready | Verdict::Retry => return None,
+            Verdict::Ready | Verdict::Retry => return Ok(None),
         };
-        Some((*self.arms.iter().find(|arm| arm.index == index)?, begun))
+        let arm = self.arms.iter().find(|arm| arm.index == index);
+        Ok(arm.map(|&arm| (arm, begun)))
     }
 
-    /// Joins the waiters of all arms, waits for the verdict, and leaves them all. `None`: an arm was ready, or the time
-    /// is up.
+    /// Joins the waiters of all arms, waits for the verdict, and leaves them all.
     #[inline(always)]
     fn wait_as(
         &self,
         wait: &Wait,
         slot: NonNull<u8>,
         wish: impl Fn(Side) -> Wish,
-        deadline: Option<Instant>,
-    ) -> Option<(Verdict, usize)> {
+        limit: Limit,
+    ) -> Result<(Verdict, usize), Missed> {
         wait.arm();
         let entries: Entries = self.arms.iter().map(|arm| Entry::new(wait, arm.index, slot, wish(arm.side))).collect();
-        let verdict = match self.join(&entries) {
-            Ok(clock) => wait.park(WaitReason::Select, deadline.into_iter().chain(clock).min()),
-            Err(IsReady) => None,
+        let verdict = match (self.join(&entries), limit) {
+            (Err(IsReady), _) => Err(Missed::Ready),
+            (Ok(_), Limit::Now) => Err(Missed::Time),
+            (Ok(clock), Limit::Until(deadline)) => {
+                let until = deadline.into_iter().chain(clock).min();
+                wait.park(WaitReason::Select, until).ok_or(Missed::Time)
+            }
         };
         let verdict = match verdict {
-            None if wait.withdraw() => None,
-            None => Some(wait.park_for_verdict(WaitReason::Select)),
+            Err(missed) if wait.withdraw() => Err(missed),
+            Err(_) => Ok(wait.park_for_verdict(WaitReason::Select)),
             verdict => verdict,
         };
         for (arm, entry) in self.arms.iter().zip(&entries) {
@@ -390,13 +418,12 @@ impl<'a> Select<'a> {
             if let Some(index) = self.find_ready(&wait) {
                 return Some(index);
             }
-            let deadline = match limit {
-                Limit::Now => return None,
-                Limit::Until(deadline) => deadline,
-            };
-            match self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, deadline) {
-                Some((Verdict::Ready, index)) => return Some(index),
-                _ if is_past(deadline) => return self.find_ready(&wait),
+            if self.is_decided(limit) {
+                return None;
+            }
+            match self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, limit) {
+                Ok((Verdict::Ready, index)) => return Some(index),
+                Err(Missed::Time) if limit.is_past() => return self.find_ready(&wait),
                 _ => {}
             }
         }
@@ -411,10 +438,6 @@ impl<'a> Select<'a> {
 
 type Entries = SmallVec<[Entry; 4]>;
 type Order = SmallVec<[u32; 8]>;
-
-fn is_past(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| deadline <= crate::clock::now())
-}
 
 impl Clone for Select<'_> {
     fn clone(&self) -> Self {
