@@ -282,9 +282,9 @@ mod parallel {
     #[divan::bench]
     fn map_items(bencher: Bencher) {
         let runtime = lisle::Config::new().workers(2).start().unwrap();
-        bencher.counter(ItemsCount::new(10_000_usize)).bench_local(|| {
-            runtime.run(|| lisle::parallel::map(2, 0..10_000_u64, |i| black_box(i) * i).len())
-        });
+        bencher
+            .counter(ItemsCount::new(10_000_usize))
+            .bench_local(|| runtime.run(|| lisle::parallel::map(2, 0..10_000_u64, |i| black_box(i) * i).len()));
     }
 
     /// The same items, a hundred at a time.

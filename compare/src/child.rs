@@ -82,24 +82,30 @@ fn finish(mut command: Command, patience: Duration) -> Result<Output, String> {
         Ok(output) => output.map_err(|error| error.to_string()),
         Err(_) => {
             let _ = kill_process_group(pid, Signal::KILL);
-            let _ = receiver.recv();
-            Err(format!("failed: no result within {} s", patience.as_secs()))
+            // What it said before, if it said anything.
+            let said = receiver.recv().ok().and_then(Result::ok).map(|output| last_words(&output)).unwrap_or_default();
+            let why = format!("failed: no result within {} s", patience.as_secs());
+            Err(if said.is_empty() { why } else { format!("{why}: {said}") })
         }
     }
 }
 
-/// The signal, and the first panic's message or the last line of stderr.
 fn reason(output: &Output) -> String {
+    let words = last_words(output);
+    match output.status.signal() {
+        Some(signal) if words.is_empty() => format!("signal {signal}"),
+        Some(signal) => format!("signal {signal}: {words}"),
+        None => words,
+    }
+}
+
+/// The first panic's message, or the last line of stderr.
+fn last_words(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let mut lines = text.lines();
     let panicked = lines.find(|line| line.contains("panicked at")).and_then(|_| lines.next());
     let line = panicked.or_else(|| text.lines().rfind(|line| !line.trim().is_empty())).unwrap_or_default();
-    let line: String = line.trim().chars().take(160).collect();
-    match output.status.signal() {
-        Some(signal) if line.is_empty() => format!("signal {signal}"),
-        Some(signal) => format!("signal {signal}: {line}"),
-        None => line,
-    }
+    line.trim().chars().take(160).collect()
 }
 
 /// The other side of [`run`].

@@ -325,17 +325,7 @@ fn park(n: usize) -> Values {
 #[go_lib::main]
 fn wake_latency(n: usize, yields: bool) -> Values {
     let stop = Arc::new(AtomicBool::new(false));
-    for _ in 0..2 * workers() {
-        let stop = Arc::clone(&stop);
-        go!(move || {
-            while !stop.load(Ordering::Relaxed) {
-                compute_piece();
-                if yields {
-                    gosched();
-                }
-            }
-        });
-    }
+    compute_until(&stop, yields);
     let (collect, collected) = chan(LISTENERS);
     let senders: Vec<_> = (0..LISTENERS)
         .map(|_| {
@@ -366,4 +356,19 @@ fn wake_latency(n: usize, yields: bool) -> Values {
     let samples = (0..LISTENERS).flat_map(|_| collected.recv().unwrap()).collect();
     stop.store(true, Ordering::Relaxed);
     percentiles(samples)
+}
+
+/// Keeps all workers busy.
+fn compute_until(stop: &Arc<AtomicBool>, yields: bool) {
+    for _ in 0..2 * workers() {
+        let stop = Arc::clone(stop);
+        go!(move || {
+            while !stop.load(Ordering::Relaxed) {
+                compute_piece();
+                if yields {
+                    gosched();
+                }
+            }
+        });
+    }
 }

@@ -134,7 +134,7 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     for job in jobs::JOBS.iter().filter(|job| job.name.contains(&choice.only)) {
         let less = |count: usize| if choice.quick { count.div_ceil(100) } else { count };
-        let patience = Duration::from_secs(if choice.quick { 20 } else { 120 });
+        let patience = Duration::from_secs(if choice.quick { 20 } else { 60 });
         let (count, warm_up) = (less(job.count), less(job.warm_up));
         let round = child::Round { count, warm_up, workers: choice.workers, patience };
         let measured = report::by_output(field.measure(job, rounds, &round));

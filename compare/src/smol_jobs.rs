@@ -405,16 +405,7 @@ async fn park(n: usize) -> Values {
 
 async fn wake_latency(n: usize) -> Values {
     let stop = Arc::new(AtomicBool::new(false));
-    for _ in 0..2 * workers() {
-        let stop = Arc::clone(&stop);
-        smol::spawn(async move {
-            while !stop.load(Ordering::Relaxed) {
-                compute_piece();
-                yield_now().await;
-            }
-        })
-        .detach();
-    }
+    compute_until(&stop);
     let (senders, listeners): (Vec<_>, Vec<_>) = (0..LISTENERS)
         .map(|_| {
             let (sender, receiver) = bounded::<Instant>(128);
@@ -444,4 +435,18 @@ async fn wake_latency(n: usize) -> Values {
     }
     stop.store(true, Ordering::Relaxed);
     percentiles(samples)
+}
+
+/// Keeps all workers busy.
+fn compute_until(stop: &Arc<AtomicBool>) {
+    for _ in 0..2 * workers() {
+        let stop = Arc::clone(stop);
+        smol::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                compute_piece();
+                yield_now().await;
+            }
+        })
+        .detach();
+    }
 }
