@@ -42,7 +42,7 @@ pub fn program(job: &str) -> Program {
         "park_1m" => run!(park),
         "wake_latency" => run!(wake_latency),
         "wake_latency_greedy" => Skip("tasks are not preempted: one that never yields keeps its worker"),
-        "threads128" => Skip("its channels block threads only by send_blocking and recv_blocking"),
+        "threads128" => Run(between_threads),
         _ => Skip("the machine's own; no runtime takes part"),
     }
 }
@@ -154,6 +154,21 @@ async fn one_to_one(n: usize) -> Values {
     while let Ok(i) = receiver.recv().await {
         black_box(i);
     }
+    per(start, n)
+}
+
+/// Between OS threads, by the blocking calls of its channels.
+fn between_threads(n: usize) -> Values {
+    let start = Instant::now();
+    let (sender, receiver) = bounded(128);
+    let sending = std::thread::spawn(move || (0..n).for_each(|i| sender.send_blocking(i).unwrap()));
+    let receiving = std::thread::spawn(move || {
+        while let Ok(i) = receiver.recv_blocking() {
+            black_box(i);
+        }
+    });
+    sending.join().unwrap();
+    receiving.join().unwrap();
     per(start, n)
 }
 
