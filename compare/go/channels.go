@@ -1,23 +1,70 @@
 package main
 
-import "time"
+import (
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+)
 
-func pingPong(n int) {
-	start := time.Now()
-	ping, pong := make(chan int), make(chan int)
-	go func() {
-		for i := range ping {
-			pong <- i
-		}
-	}()
-	for i := range n {
-		ping <- i
-		<-pong
+func echo(pinged, pong chan int) {
+	for i := range pinged {
+		pong <- i
 	}
-	report("ping_pong", start, n)
 }
 
-func chanOneToOne(n int) {
+func call(ping, ponged chan int, n int) {
+	for i := range n {
+		ping <- i
+		<-ponged
+	}
+}
+
+func pingPong(n int) []float64 {
+	start := time.Now()
+	ping, pong := make(chan int), make(chan int)
+	go echo(ping, pong)
+	call(ping, pong, n)
+	return per(start, n)
+}
+
+// Goroutines move; the only way to keep two apart is to lock each to a thread, here on a processor of its own.
+func pingPongApart(n int) []float64 {
+	ping, pong, result := make(chan int), make(chan int), make(chan []float64)
+	go func() {
+		lockToProcessor(1)
+		echo(ping, pong)
+	}()
+	go func() {
+		lockToProcessor(0)
+		start := time.Now()
+		call(ping, pong, n)
+		result <- per(start, n)
+	}()
+	return <-result
+}
+
+// The thread of the calling goroutine uses only one of the processors that it may use.
+func lockToProcessor(index int) {
+	runtime.LockOSThread()
+	var set [16]uint64
+	size, pointer := unsafe.Sizeof(set), uintptr(unsafe.Pointer(&set))
+	if _, _, failed := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, 0, size, pointer); failed != 0 {
+		return
+	}
+	var allowed []int
+	for cpu := range 64 * len(set) {
+		if set[cpu/64]>>(cpu%64)&1 == 1 {
+			allowed = append(allowed, cpu)
+		}
+	}
+	cpu := allowed[index%len(allowed)]
+	set = [16]uint64{}
+	set[cpu/64] = 1 << (cpu % 64)
+	syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, size, pointer)
+}
+
+func chanOneToOne(n int) []float64 {
 	start := time.Now()
 	c := make(chan int, 128)
 	go func() {
@@ -28,10 +75,10 @@ func chanOneToOne(n int) {
 	}()
 	for range c {
 	}
-	report("chan128_1_1", start, n)
+	return per(start, n)
 }
 
-func fourToFour(name string, capacity, n int) {
+func fourToFour(capacity, n int) []float64 {
 	start := time.Now()
 	c, done := make(chan int, capacity), make(chan struct{})
 	for range 4 {
@@ -51,10 +98,10 @@ func fourToFour(name string, capacity, n int) {
 	for range 8 {
 		<-done
 	}
-	report(name, start, n)
+	return per(start, n)
 }
 
-func selectThree(n int) {
+func selectThree(n int) []float64 {
 	start := time.Now()
 	var chans [3]chan int
 	for i := range chans {
@@ -77,10 +124,11 @@ func selectThree(n int) {
 			sum += i
 		}
 	}
-	report("select3", start, n)
+	use(sum)
+	return per(start, n)
 }
 
-func skynet(leaves int) {
+func skynet(leaves int) []float64 {
 	size := 1
 	for size*10 <= leaves {
 		size *= 10
@@ -91,7 +139,7 @@ func skynet(leaves int) {
 	if sum := <-c; sum != size*(size-1)/2 {
 		panic(sum)
 	}
-	report("skynet", start, size+size/9)
+	return per(start, size+size/9)
 }
 
 func node(parent chan int, number, size int) {
@@ -108,4 +156,37 @@ func node(parent chan int, number, size int) {
 		sum += <-c
 	}
 	parent <- sum
+}
+
+// The numbers from 2 to n pass a hundred filters, each of which keeps back the multiples of its prime.
+func sieve(n int) []float64 {
+	start := time.Now()
+	numbers := make(chan int)
+	go func(out chan int) {
+		for i := 2; i <= n; i++ {
+			out <- i
+		}
+		close(out)
+	}(numbers)
+	for _, prime := range primes() {
+		filtered := make(chan int)
+		go func(in chan int) {
+			for i := range in {
+				if i%prime != 0 {
+					filtered <- i
+				}
+			}
+			close(filtered)
+		}(numbers)
+		numbers = filtered
+	}
+	count := 0
+	for range numbers {
+		count++
+	}
+	values := per(start, n)
+	if count != survivors(n) {
+		panic(count)
+	}
+	return values
 }

@@ -1,4 +1,5 @@
-// The Go side of the comparison: each job prints one number, in nanoseconds an operation (or bytes).
+// The jobs in Go. Usage: compare-go JOB COUNT WARM_UP. Prints the values of the job's outputs on one line, per
+// operation, in the units and the order of src/jobs.rs. Exits with 3, and a reason, for a job that it does not have.
 package main
 
 import (
@@ -11,117 +12,162 @@ import (
 	"time"
 )
 
+var jobs = map[string]func(int) []float64{
+	"spawn_done":          spawnDone,
+	"spawn_join":          spawnJoin,
+	"yield":               yield,
+	"ping_pong":           pingPong,
+	"ping_pong_apart":     pingPongApart,
+	"chan128_1_1":         chanOneToOne,
+	"chan128_4_4":         func(n int) []float64 { return fourToFour(128, n) },
+	"chan0_4_4":           func(n int) []float64 { return fourToFour(0, n) },
+	"select3":             selectThree,
+	"mutex_1":             func(n int) []float64 { return mutex(n, 1) },
+	"mutex_8":             func(n int) []float64 { return mutex(n, 8) },
+	"rwlock_read":         rwlockRead,
+	"skynet":              skynet,
+	"fib":                 forkJoin,
+	"sieve":               sieve,
+	"par_map_1m":          parMap,
+	"sleepers_100k":       sleepers,
+	"park_1m":             park,
+	"wake_latency":        func(n int) []float64 { return wakeLatency(n, true) },
+	"wake_latency_greedy": func(n int) []float64 { return wakeLatency(n, false) },
+	"started":             started,
+	"waiters_channel":     waitersChannel,
+	"waiters_mutex":       waitersMutex,
+}
+
+var skipped = map[string]string{
+	"park_unpark": "Go has no such call",
+	"threads128":  "its channels are for goroutines",
+	"cache_line":  "the machine's own; no runtime takes part",
+}
+
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: compare-go JOB COUNT")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: compare-go JOB COUNT WARM_UP")
 		os.Exit(2)
-	}
-	count, err := strconv.Atoi(os.Args[2])
-	if err != nil {
-		panic(err)
-	}
-	jobs := map[string]func(int){
-		"spawn_done":    spawnDone,
-		"spawn_join":    spawnJoin,
-		"yield":         yield,
-		"mutex_1":       func(n int) { mutex(n, 1) },
-		"mutex_8":       func(n int) { mutex(n, 8) },
-		"sleepers_100k": sleepers,
-		"park_1m":       park,
-		"ping_pong":     pingPong,
-		"chan128_1_1":   chanOneToOne,
-		"chan128_4_4":   func(n int) { fourToFour("chan128_4_4", 128, n) },
-		"chan0_4_4":     func(n int) { fourToFour("chan0_4_4", 0, n) },
-		"select3":       selectThree,
-		"skynet":        skynet,
 	}
 	job, known := jobs[os.Args[1]]
 	if !known {
-		fmt.Println("unknown")
+		reason, told := skipped[os.Args[1]]
+		if !told {
+			reason = "not a job for it"
+		}
+		fmt.Println(reason)
 		os.Exit(3)
 	}
-	job(count)
-}
-
-func report(name string, start time.Time, operations int) {
-	fmt.Printf("%s %.3f\n", name, float64(time.Since(start).Nanoseconds())/float64(operations))
-}
-
-func spawnDone(n int) {
-	for range 3 { // the last round counts: the first ones warm up
-		var wg sync.WaitGroup
-		start := time.Now()
-		for range n {
-			wg.Add(1)
-			go func() { wg.Done() }()
-		}
-		wg.Wait()
-		report("spawn_done", start, n)
+	count, warmUp := number(os.Args[2]), number(os.Args[3])
+	if warmUp > 0 {
+		job(warmUp)
 	}
+	for _, value := range job(count) {
+		fmt.Printf("%.3f ", value)
+	}
+	fmt.Println()
 }
 
-func spawnJoin(n int) {
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func spawnDone(n int) []float64 {
 	start := time.Now()
+	var wg sync.WaitGroup
 	for range n {
-		done := make(chan int)
-		go func() { done <- 1 }()
-		<-done
+		wg.Add(1)
+		go func() { wg.Done() }()
 	}
-	report("spawn_join", start, n)
+	wg.Wait()
+	return per(start, n)
 }
 
-// Both yielders run on one P, as they run on one worker in lisle.
-func yield(n int) {
-	runtime.GOMAXPROCS(1)
+// Go has no join: an unbuffered channel carries the result.
+func spawnJoin(n int) []float64 {
+	start := time.Now()
+	for i := range n {
+		result := make(chan int)
+		go func() { result <- i }()
+		<-result
+	}
+	return per(start, n)
+}
+
+func yield(n int) []float64 {
 	var wg sync.WaitGroup
 	start := time.Now()
 	for range 2 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for range n {
+		wg.Go(func() {
+			for range n / 2 {
 				runtime.Gosched()
 			}
-		}()
+		})
 	}
 	wg.Wait()
-	report("yield", start, 2*n)
+	return per(start, n)
 }
 
-func mutex(n, goroutines int) {
+func mutex(n, goroutines int) []float64 {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	counter := 0
 	start := time.Now()
 	for range goroutines {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for range n / goroutines {
 				mu.Lock()
 				counter++
 				mu.Unlock()
 			}
-		}()
+		})
 	}
 	wg.Wait()
-	report(fmt.Sprintf("mutex_%d", goroutines), start, n)
+	return per(start, n)
 }
 
-func sleepers(n int) {
+// Eight goroutines; each thousandth access of each writes.
+func rwlockRead(n int) []float64 {
+	var mu sync.RWMutex
+	var wg sync.WaitGroup
+	value := 0
+	start := time.Now()
+	for range 8 {
+		wg.Go(func() {
+			sum := 0
+			for i := range n / 8 {
+				if i%1000 == 999 {
+					mu.Lock()
+					value++
+					mu.Unlock()
+				} else {
+					mu.RLock()
+					sum += value
+					mu.RUnlock()
+				}
+			}
+			use(sum)
+		})
+	}
+	wg.Wait()
+	return per(start, n)
+}
+
+func sleepers(n int) []float64 {
 	var wg sync.WaitGroup
 	start := time.Now()
 	for i := range n {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			time.Sleep(time.Duration(1+i%100) * time.Millisecond)
-		}()
+		wg.Go(func() { time.Sleep(time.Duration(1+i%100) * time.Millisecond) })
 	}
 	wg.Wait()
-	report("sleepers_100k", start, 1)
+	return per(start, 1)
 }
 
+// VmRSS + VmPTE of this process, in bytes.
 func memory() int {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -131,14 +177,13 @@ func memory() int {
 	for line := range strings.SplitSeq(string(text), "\n") {
 		fields := strings.Fields(line)
 		if len(fields) == 3 && (fields[0] == "VmRSS:" || fields[0] == "VmPTE:") {
-			kib, _ := strconv.Atoi(fields[1])
-			total += kib * 1024
+			total += number(fields[1]) * 1024
 		}
 	}
 	return total
 }
 
-func park(n int) {
+func park(n int) []float64 {
 	before := memory()
 	release := make(chan struct{})
 	var started, ended sync.WaitGroup
@@ -153,10 +198,10 @@ func park(n int) {
 		}()
 	}
 	started.Wait()
-	report("park_1m_start", start, n)
-	fmt.Printf("park_1m_bytes %.3f\n", float64(memory()-before)/float64(n))
+	values := per(start, n)
+	values = append(values, float64(memory()-before)/float64(n))
 	start = time.Now()
 	close(release)
 	ended.Wait()
-	report("park_1m_wake", start, n)
+	return append(values, per(start, n)...)
 }

@@ -1,156 +1,93 @@
-//! The lisle side of the comparison: each job prints lines of `name value`, in nanoseconds an operation, in
-//! bytes, or in nanoseconds altogether. `go/main.go` holds the same jobs in Go.
+//! The jobs: names, sizes, and what each measures. The programs stand in one file a system; what they do and what is
+//! equal between them stands in `README.md`.
 
-use crate::channels;
-use lisle::sync::{Mutex, OnceLock, WaitGroup};
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+/// What a job measures; the values of a round come in this order.
+pub struct Output {
+    pub name: &'static str,
+    pub unit: &'static str,
+}
 
-/// A name, the number of operations that a full round does, and the job.
-pub type Job = (&'static str, usize, fn(usize));
+pub struct Job {
+    pub name: &'static str,
+    /// Operations of a full round.
+    pub count: usize,
+    /// Operations of the round that comes first in the same process and does not count. 0: none, where a first round
+    /// would change what is measured.
+    pub warm_up: usize,
+    /// Worker threads, where the job has an opinion.
+    pub workers: Option<usize>,
+    pub outputs: &'static [Output],
+}
 
-/// All jobs.
+const fn nanoseconds(name: &'static str) -> Output {
+    Output { name, unit: "ns" }
+}
+
+const fn job(name: &'static str, count: usize, warm_up: usize, outputs: &'static [Output]) -> Job {
+    Job { name, count, warm_up, workers: None, outputs }
+}
+
+const fn on_one_worker(job: Job) -> Job {
+    Job { workers: Some(1), ..job }
+}
+
+/// One job with one output of its name.
+macro_rules! plain {
+    ($name:literal, $count:literal, $warm_up:literal) => {
+        job($name, $count, $warm_up, const { &[nanoseconds($name)] })
+    };
+}
+
+/// The jobs of the comparison.
 pub const JOBS: &[Job] = &[
-    ("spawn_done", 2_000_000, spawn_done),
-    ("spawn_join", 2_000_000, spawn_join),
-    ("yield", 5_000_000, yield_two),
-    ("park_unpark", 5_000_000, park_unpark),
-    ("mutex_1", 20_000_000, |n| mutex(n, 1)),
-    ("mutex_8", 20_000_000, |n| mutex(n, 8)),
-    ("sleepers_100k", 100_000, sleepers),
-    ("park_1m", 1_000_000, park),
-    ("ping_pong", 2_000_000, channels::ping_pong),
-    ("chan128_1_1", 20_000_000, channels::chan128_1_1),
-    ("chan128_4_4", 8_000_000, |n| channels::four_to_four("chan128_4_4", 128, n)),
-    ("chan0_4_4", 2_000_000, |n| channels::four_to_four("chan0_4_4", 0, n)),
-    ("select3", 2_000_000, channels::select3),
-    ("skynet", 1_000_000, channels::skynet),
-    ("threads128", 20_000_000, channels::threads128),
+    plain!("spawn_done", 2_000_000, 2_000_000),
+    plain!("spawn_join", 2_000_000, 200_000),
+    on_one_worker(plain!("yield", 10_000_000, 1_000_000)),
+    on_one_worker(plain!("park_unpark", 10_000_000, 1_000_000)),
+    plain!("ping_pong", 2_000_000, 200_000),
+    plain!("ping_pong_apart", 500_000, 50_000),
+    plain!("cache_line", 5_000_000, 500_000),
+    plain!("chan128_1_1", 20_000_000, 2_000_000),
+    plain!("chan128_4_4", 8_000_000, 800_000),
+    plain!("chan0_4_4", 2_000_000, 200_000),
+    plain!("threads128", 10_000_000, 1_000_000),
+    plain!("select3", 2_000_000, 200_000),
+    plain!("mutex_1", 20_000_000, 2_000_000),
+    plain!("mutex_8", 20_000_000, 2_000_000),
+    plain!("rwlock_read", 10_000_000, 1_000_000),
+    plain!("skynet", 1_000_000, 100_000),
+    plain!("fib", 1_000_000, 100_000),
+    plain!("sieve", 100_000, 10_000),
+    plain!("par_map_1m", 1_000_000, 100_000),
+    job("sleepers_100k", 100_000, 0, &[Output { name: "sleepers_100k", unit: "ns altogether" }]),
+    job(
+        "park_1m",
+        1_000_000,
+        0,
+        &[nanoseconds("park_1m_start"), Output { name: "park_1m_bytes", unit: "bytes" }, nanoseconds("park_1m_wake")],
+    ),
+    job(
+        "wake_latency",
+        20_000,
+        1_000,
+        &[nanoseconds("wake_latency_p50"), nanoseconds("wake_latency_p99"), nanoseconds("wake_latency_p99.9")],
+    ),
+    job(
+        "wake_latency_greedy",
+        20_000,
+        1_000,
+        &[
+            nanoseconds("wake_latency_greedy_p50"),
+            nanoseconds("wake_latency_greedy_p99"),
+            nanoseconds("wake_latency_greedy_p99.9"),
+        ],
+    ),
 ];
 
-pub fn report(name: &str, start: Instant, operations: usize) {
-    println!("{name} {:.3}", start.elapsed().as_nanos() as f64 / operations as f64);
-}
+/// Jobs of `compare scale` only. Their count is a size, not a number of operations: they repeat until there are enough.
+pub const SCALE_JOBS: &[Job] =
+    &[plain!("started", 1_000, 0), plain!("waiters_channel", 100, 0), plain!("waiters_mutex", 100, 0)];
 
-fn spawn_done(n: usize) {
-    // The last round counts: the first ones warm up, as in Go.
-    for _ in 0..3 {
-        let group = WaitGroup::new();
-        let start = Instant::now();
-        for _ in 0..n {
-            group.add(1);
-            let group = group.clone();
-            lisle::go(move || group.done());
-        }
-        group.wait();
-        report("spawn_done", start, n);
-    }
-}
-
-fn spawn_join(n: usize) {
-    let start = Instant::now();
-    for i in 0..n {
-        black_box(lisle::go(move || i).join().unwrap());
-    }
-    report("spawn_join", start, n);
-}
-
-fn yield_two(n: usize) {
-    let start = Instant::now();
-    let both = [(); 2].map(|()| {
-        lisle::go_local(move || {
-            for _ in 0..n {
-                lisle::yield_now();
-            }
-        })
-    });
-    for one in both {
-        one.join().unwrap();
-    }
-    report("yield", start, 2 * n);
-}
-
-/// Two goroutines of one worker wake each other in turn. One side: one park and one unpark.
-fn park_unpark(n: usize) {
-    let start = Instant::now();
-    let partner = std::rc::Rc::new(std::cell::OnceCell::<lisle::Goroutine>::new());
-    let one = lisle::go_local({
-        let partner = partner.clone();
-        move || {
-            for _ in 0..n {
-                lisle::park();
-                partner.get().unwrap().unpark();
-            }
-        }
-    });
-    let first = one.goroutine();
-    let other = lisle::go_local(move || {
-        for _ in 0..n {
-            first.unpark();
-            lisle::park();
-        }
-    });
-    partner.set(other.goroutine()).unwrap();
-    one.join().unwrap();
-    other.join().unwrap();
-    report("park_unpark", start, 2 * n);
-}
-
-fn mutex(n: usize, goroutines: usize) {
-    let counter = Mutex::new(0_u64);
-    let start = Instant::now();
-    lisle::scope(|s| {
-        for _ in 0..goroutines {
-            s.go(|| {
-                for _ in 0..n / goroutines {
-                    *counter.lock().unwrap() += 1;
-                }
-            });
-        }
-    });
-    report(&format!("mutex_{goroutines}"), start, n);
-    assert_eq!(counter.into_inner().unwrap(), (n / goroutines * goroutines) as u64);
-}
-
-fn sleepers(n: usize) {
-    let start = Instant::now();
-    let group = WaitGroup::new();
-    for i in 0..n {
-        group.go(move || lisle::time::sleep(Duration::from_millis(1 + i as u64 % 100)));
-    }
-    group.wait();
-    report("sleepers_100k", start, 1);
-}
-
-/// VmRSS + VmPTE of this process, in bytes.
-fn memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let kib = |line: &str| line.split_whitespace().nth(1)?.parse::<usize>().ok();
-    let wanted = |line: &&str| line.starts_with("VmRSS:") || line.starts_with("VmPTE:");
-    status.lines().filter(wanted).filter_map(kib).sum::<usize>() * 1024
-}
-
-fn park(n: usize) {
-    let before = memory();
-    let (release, started, ended) = (OnceLock::new(), WaitGroup::new(), WaitGroup::new());
-    lisle::scope(|s| {
-        let start = Instant::now();
-        started.add(n as i32);
-        ended.add(n as i32);
-        for _ in 0..n {
-            s.go(|| {
-                started.done();
-                release.wait();
-                ended.done();
-            });
-        }
-        started.wait();
-        report("park_1m_start", start, n);
-        eprintln!("{:?}", lisle::metrics());
-        println!("park_1m_bytes {:.3}", (memory() - before) as f64 / n as f64);
-        let start = Instant::now();
-        release.set(()).unwrap();
-        ended.wait();
-        report("park_1m_wake", start, n);
-    });
+pub fn find(name: &str) -> Option<&'static Job> {
+    JOBS.iter().chain(SCALE_JOBS).find(|job| job.name == name)
 }

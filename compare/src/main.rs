@@ -1,122 +1,157 @@
-//! Runs the same jobs in lisle and in Go, in turn, each in a process of its own on the same cores, and
-//! prints the medians and their ratio.
+//! Runs the same jobs in lisle and in its rivals, in turn, each in a process of its own on the same processors, and
+//! prints the medians, the ratios and their ranges. See `README.md`.
 
-mod channels;
+mod child;
+mod crossbeam_jobs;
+mod go;
+mod go_lib_jobs;
 mod jobs;
+mod lisle_jobs;
+mod machine;
+mod machine_jobs;
+mod may_jobs;
+mod pin;
+mod plot;
+mod rayon_jobs;
+mod report;
+mod results;
+mod scale;
+mod smol_jobs;
+mod systems;
+mod threads;
+mod tokio_jobs;
+mod work;
 
-use clap::{Parser, Subcommand};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use clap::{Args, Parser, Subcommand};
+use results::Field;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use systems::{SYSTEMS, System};
 
 #[derive(Parser)]
+#[command(about = "The same work in lisle and in its rivals, side by side")]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Run>,
+    command: Option<Action>,
+    #[command(flatten)]
+    choice: Choice,
+    /// Writes the results as a JSON list.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the results as Markdown, with machine and versions.
+    #[arg(long, value_name = "FILE")]
+    md: Option<PathBuf>,
+    /// Writes a plot of the ratios.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Choice {
     /// Only the jobs whose name contains this.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", global = true)]
     only: String,
+    /// Only these systems, with commas between them.
+    #[arg(long, value_delimiter = ',', global = true)]
+    systems: Vec<String>,
     /// Rounds of each job.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, global = true)]
     rounds: usize,
-    /// Worker threads, and Go's GOMAXPROCS.
-    #[arg(long, default_value_t = 2)]
+    /// Worker threads of each system, and the processors that they share.
+    #[arg(long, default_value_t = 2, global = true)]
     workers: usize,
     /// A hundredth of the work, one round: to see that it runs, not for figures.
-    #[arg(long)]
+    #[arg(long, global = true)]
     quick: bool,
 }
 
 #[derive(Subcommand)]
-enum Run {
+enum Action {
+    /// Measures how costs grow: goroutines started and parked, workers, waiters. Compares lisle and Go.
+    Scale {
+        /// Where SCALE.md and its plots go.
+        #[arg(long, default_value = "scale")]
+        folder: PathBuf,
+    },
     /// Runs one job in this process (used by the comparison itself).
-    Run { job: String, count: usize },
+    #[command(hide = true)]
+    Run { system: String, job: String, count: usize, warm_up: usize },
 }
 
-fn main() {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = Arguments::parse();
-    if let Some(Run::Run { job, count }) = arguments.command {
-        let (_, _, run) = jobs::JOBS.iter().find(|(name, ..)| *name == job).expect("a known job");
-        return lisle::run(|| run(count));
-    }
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let go = build_go(here);
-    let own = std::env::current_exe().expect("we are running");
-    println!("{:<16} {:>14} {:>14} {:>9}   (ratio: Go / lisle)", "job", "lisle", "Go", "ratio");
-    for &(job, count, _) in jobs::JOBS.iter().filter(|(name, ..)| name.contains(&arguments.only)) {
-        let (rounds, count) = if arguments.quick { (1, (count / 100).max(1)) } else { (arguments.rounds, count) };
-        let mut lisle = Results::default();
-        let mut other = Results::default();
-        for _ in 0..rounds {
-            // Interleaved, so that whatever else the machine does hits both.
-            lisle.add(Command::new(&own).args(["run", job, &count.to_string()]), arguments.workers);
-            if let Some(go) = &go {
-                other.add(Command::new(go).args([job, &count.to_string()]), arguments.workers);
-            }
+    match &arguments.command {
+        Some(Action::Run { system, job, count, warm_up }) => {
+            let system = systems::find(system).ok_or("no such system")?;
+            let job = jobs::find(job).ok_or("no such job")?;
+            return Ok(child::run_here(system, job, *count, *warm_up));
         }
-        print_rows(&lisle, &other);
+        Some(Action::Scale { folder }) => {
+            let choice = &arguments.choice;
+            let default = [String::from("lisle"), String::from("go")];
+            let names = if choice.systems.is_empty() { &default[..] } else { &choice.systems };
+            scale::run(&scale::Settings {
+                field: Field::gather(chosen(names)?),
+                only: &choice.only,
+                rounds: if choice.quick { 1 } else { choice.rounds },
+                workers: choice.workers,
+                quick: choice.quick,
+                folder,
+            })?;
+        }
+        None => compare(&arguments)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// What each round of a job printed, by name.
-#[derive(Default)]
-struct Results(BTreeMap<String, Vec<f64>>);
-
-impl Results {
-    fn add(&mut self, command: &mut Command, workers: usize) {
-        let workers = workers.to_string();
-        let output = command.env("LISLE_WORKERS", &workers).env("GOMAXPROCS", &workers).output().expect("it starts");
-        if output.status.code() == Some(3) {
-            return; // a job that the other side does not have
-        }
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let mut last = BTreeMap::new();
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let (name, value) = line.split_once(' ').expect("name value");
-            last.insert(name.to_owned(), value.parse::<f64>().expect("a number"));
-        }
-        for (name, value) in last {
-            self.0.entry(name).or_default().push(value);
-        }
+/// The systems of these names, in the order of the table; all, if there are no names.
+fn chosen(names: &[String]) -> Result<Vec<&'static System>, String> {
+    if let Some(unknown) = names.iter().find(|name| systems::find(name).is_none()) {
+        let known: Vec<_> = SYSTEMS.iter().map(|system| system.name).collect();
+        return Err(format!("no system is called {unknown}; there are {}", known.join(", ")));
     }
-
-    fn sorted(&self, name: &str) -> Option<Vec<f64>> {
-        let mut values = self.0.get(name)?.clone();
-        values.sort_by(f64::total_cmp);
-        Some(values)
-    }
+    let is_chosen = |system: &&System| names.is_empty() || names.iter().any(|name| name == system.name);
+    Ok(SYSTEMS.iter().filter(is_chosen).collect())
 }
 
-fn print_rows(lisle: &Results, go: &Results) {
-    let median = |values: &[f64]| values[values.len() / 2];
-    let spread = |values: &[f64]| format!("{:.1}..{:.1}", values[0], values[values.len() - 1]);
-    for name in lisle.0.keys() {
-        let ours = lisle.sorted(name).expect("it is a key");
-        let Some(theirs) = go.sorted(name) else {
-            println!("{name:<16} {:>14.1} {:>14} {:>9}   {}", median(&ours), "-", "-", spread(&ours));
-            continue;
-        };
-        let ratio = median(&theirs) / median(&ours);
-        println!(
-            "{name:<16} {:>14.1} {:>14.1} {ratio:>8.2}x   {} | {}",
-            median(&ours),
-            median(&theirs),
-            spread(&ours),
-            spread(&theirs)
-        );
+fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let choice = &arguments.choice;
+    let field = Field::gather(chosen(&choice.systems)?);
+    for (system, why) in &field.absent {
+        println!("{system}: skipped, {why}");
     }
-}
-
-/// Builds the Go side with the toolchain that `compare/setup` installs, or one on the path.
-fn build_go(here: &Path) -> Option<PathBuf> {
-    let binary = here.join(".go/compare-go");
-    let installed = here.join(".go/venv/bin/go");
-    let go = if installed.exists() { installed } else { PathBuf::from("go") };
-    std::fs::create_dir_all(here.join(".go")).ok()?;
-    let built = Command::new(go).args(["build", "-o"]).arg(&binary).arg(".").current_dir(here.join("go")).status();
-    if built.is_ok_and(|status| status.success()) {
-        return Some(binary);
+    for system in &field.present {
+        if let Some(why) = system.partial {
+            println!("{}: {why}", system.name);
+        }
     }
-    println!("Go: skipped, no toolchain (run compare/setup)");
-    None
+    if let Err(error) = child::instruction_counter() {
+        println!("instruction counts: skipped, the kernel does not give them here ({error})");
+    }
+    let rounds = if choice.quick { 1 } else { choice.rounds.max(1) };
+    let mut rows = Vec::new();
+    for job in jobs::JOBS.iter().filter(|job| job.name.contains(&choice.only)) {
+        let less = |count: usize| if choice.quick { count.div_ceil(100) } else { count };
+        let patience = Duration::from_secs(if choice.quick { 20 } else { 60 });
+        let (count, warm_up) = (less(job.count), less(job.warm_up));
+        let round = child::Round { count, warm_up, workers: choice.workers, patience };
+        let measured = report::by_output(field.measure(job, rounds, &round));
+        print!("{}", report::text(&measured));
+        rows.extend(measured);
+    }
+    if let Some(note) = report::cache_line_note(&rows) {
+        println!("{note}");
+    }
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, serde_json::to_string_pretty(&report::json(&rows))?)?;
+    }
+    if let Some(file) = &arguments.md {
+        std::fs::write(file, report::markdown(&rows, rounds, choice.workers))?;
+    }
+    if let Some(file) = &arguments.svg {
+        plot::ratios(&rows, file)?;
+    }
+    Ok(())
 }
