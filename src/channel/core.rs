@@ -253,8 +253,8 @@ impl<T> State<T> {
 impl<T> Core<T> {
     /// Room that is set aside at once; more comes as it is used.
     const PREPARED: usize = 512;
-    /// An empty buffer that has grown beyond this gives its memory back.
-    const KEPT: usize = 4096;
+    /// An empty buffer that has grown beyond this gives its memory back. Messages without size have none to give.
+    const KEPT: usize = if size_of::<T>() == 0 { usize::MAX } else { 4096 };
 
     pub(super) fn new(capacity: usize, clock: Option<Clock<T>>) -> Self {
         let size = size_of::<T>().max(1);
