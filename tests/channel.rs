@@ -352,3 +352,62 @@ fn whatever_is_mixed_no_message_is_lost_or_doubled() {
         assert_eq!(alive.load(Ordering::Relaxed), 0, "capacity {capacity}");
     }
 }
+
+#[test]
+fn a_timer_that_is_set_anew_reaches_one_of_those_who_wait_however_they_wait() {
+    let timer = lisle::time::Timer::new(LONG);
+    let (count, counted) = unbounded();
+    let (stop, stopped) = bounded::<()>(0);
+    let plain = |timer: channel::Receiver<Instant>, count: channel::Sender<()>, stopped: channel::Receiver<()>| {
+        move || {
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                if timer.recv_timeout(Duration::from_millis(3)).is_ok() {
+                    count.send(()).unwrap();
+                }
+            }
+        }
+    };
+    let selecting = |timer: channel::Receiver<Instant>, count: channel::Sender<()>, stopped: channel::Receiver<()>| {
+        move || loop {
+            select! {
+                recv(timer) -> _ => count.send(()).unwrap(),
+                recv(stopped) -> _ => break,
+            }
+        }
+    };
+    let watching = |timer: channel::Receiver<Instant>, count: channel::Sender<()>, stopped: channel::Receiver<()>| {
+        move || loop {
+            let mut select = Select::new();
+            select.recv(&timer);
+            select.recv(&stopped);
+            if select.ready() == 1 {
+                break;
+            }
+            if timer.try_recv().is_ok() {
+                count.send(()).unwrap();
+            }
+        }
+    };
+    let ends = || (timer.receiver().clone(), count.clone(), stopped.clone());
+    let with = |(t, c, s)| (go(plain(t, c, s)), ends());
+    let (first, (t, c, s)) = with(ends());
+    let goroutines = [first, go(selecting(t, c, s)), {
+        let (t, c, s) = ends();
+        go(watching(t, c, s))
+    }];
+    let threads = {
+        let ((a, b, c), (d, e, f), (g, h, i)) = (ends(), ends(), ends());
+        [thread::spawn(plain(a, b, c)), thread::spawn(selecting(d, e, f)), thread::spawn(watching(g, h, i))]
+    };
+    for round in 0..500 {
+        timer.reset(LONG);
+        timer.stop();
+        timer.reset(LONG);
+        timer.reset(Duration::from_micros(50 * (round % 3)));
+        assert_eq!(counted.recv_timeout(LONG), Ok(()), "round {round}");
+        assert!(counted.is_empty() && !timer.stop(), "round {round}: two got one message");
+    }
+    drop(stop);
+    goroutines.into_iter().for_each(|goroutine| goroutine.join().unwrap());
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
