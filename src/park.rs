@@ -469,7 +469,7 @@ const SPINS: u32 = 128;
 #[inline]
 pub(crate) fn may_spin(apart: bool) -> bool {
     Worker::with_current(|worker| match worker {
-        Some(worker) => apart && !worker.someone_waits(),
+        Some(worker) => apart && crate::cpu::is_parallel() && !worker.someone_waits(),
         None => crate::cpu::is_parallel(),
     })
 }
