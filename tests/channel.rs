@@ -411,3 +411,22 @@ fn a_timer_that_is_set_anew_reaches_one_of_those_who_wait_however_they_wait() {
     goroutines.into_iter().for_each(|goroutine| goroutine.join().unwrap());
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
+
+#[test]
+fn a_try_inside_no_switch_does_not_wait_for_a_neighbour_that_cannot_run() {
+    common::one_worker().run(|| {
+        let (sender, receiver) = bounded(0);
+        let selecting = go(move || select! { send(sender, 9) -> result => result.is_ok() });
+        lisle::yield_now();
+        lisle::no_switch(|| {
+            assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+            select! {
+                recv(receiver) -> _ => panic!("nobody could send"),
+                recv(never::<i32>()) -> _ => unreachable!(),
+                default => {}
+            }
+        });
+        assert_eq!(receiver.recv_timeout(LONG), Ok(9));
+        assert!(selecting.join().unwrap());
+    });
+}

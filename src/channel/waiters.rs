@@ -98,6 +98,11 @@ impl Claimed {
         self.entry().slot
     }
 
+    /// Whether it waits where the caller runs.
+    pub(super) fn is_neighbour(&self) -> bool {
+        self.entry().home == Home::current()
+    }
+
     /// Ends the wait without an exchange: `Closed`, `Ready` or `Retry`.
     #[inline(always)]
     pub(super) fn dismiss(self, verdict: Verdict) -> Woken {
