@@ -10,8 +10,13 @@ use loom::thread;
 use std::ptr::NonNull;
 
 fn model(body: impl Fn() + Sync + Send + 'static) {
+    bounded_model(3, body);
+}
+
+/// With fewer preemptions, for models of three threads that do much.
+fn bounded_model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.check(body);
 }
 
@@ -467,5 +472,84 @@ fn channel_close_wakes_a_receiver_after_the_last_message() {
         assert_eq!(receiver.recv(), Ok(7));
         assert!(receiver.recv().is_err());
         other.join().unwrap();
+    });
+}
+
+/// It joins its channels for a moment only, and may be taken at its word meanwhile.
+#[test]
+fn channel_select_that_only_tries_keeps_the_promise_that_it_made() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(0);
+        let other = thread::spawn(move || receiver.try_recv().is_ok());
+        let mut select = crate::channel::Select::new();
+        select.send(&sender);
+        select.send(&sender);
+        let sent = match select.try_select() {
+            Ok(operation) => operation.send(&sender, 7).is_ok(),
+            Err(_) => false,
+        };
+        assert_eq!(other.join().unwrap(), sent);
+    });
+}
+
+/// A receiver whose time is up while a select has it as its partner, and then has no message for it after all.
+#[test]
+fn channel_receiver_that_was_promised_a_message_in_vain_leaves_at_its_deadline() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded::<i32>(0);
+        let soon = std::time::Instant::now();
+        let other = thread::spawn(move || receiver.recv_deadline(soon).is_err());
+        let mut select = crate::channel::Select::new();
+        select.send(&sender);
+        if let Ok(operation) = select.try_select() {
+            let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(operation)));
+            assert!(broken.is_err());
+        }
+        assert!(other.join().unwrap());
+    });
+}
+
+#[test]
+fn channel_receiver_follows_a_clock_that_is_set_earlier() {
+    model(|| {
+        let receiver = crate::channel::by_clock(None, None, false);
+        let clock = receiver.clone();
+        let other = thread::spawn(move || receiver.recv().is_ok());
+        clock.core().set_clock(Some(std::time::Instant::now()), None);
+        assert!(other.join().unwrap());
+    });
+}
+
+#[test]
+fn channel_who_watches_is_told_of_a_partner() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(0);
+        let other = thread::spawn(move || receiver.recv());
+        let mut select = crate::channel::Select::new();
+        select.send(&sender);
+        assert_eq!(select.ready(), 0);
+        sender.send(7).unwrap();
+        assert_eq!(other.join().unwrap(), Ok(7));
+    });
+}
+
+/// Two channels, and a select that stands in both: whoever takes it from one of them leaves it dead in the other.
+#[test]
+fn channel_select_on_two_channels_gets_one_message_and_loses_none() {
+    bounded_model(2, || {
+        let (first, from_first) = crate::channel::bounded(0);
+        let (second, from_second) = crate::channel::bounded(0);
+        let others = [first, second].map(|sender| thread::spawn(move || sender.send(7).unwrap()));
+        let mut select = crate::channel::Select::new();
+        select.recv(&from_first);
+        select.recv(&from_second);
+        let operation = select.select();
+        let (chosen, other) =
+            if operation.index() == 0 { (&from_first, &from_second) } else { (&from_second, &from_first) };
+        assert_eq!(operation.recv(chosen), Ok(7));
+        assert_eq!(other.recv(), Ok(7));
+        for other in others {
+            other.join().unwrap();
+        }
     });
 }

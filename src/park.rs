@@ -462,6 +462,13 @@ fn budget_is_spent(worker: &Worker) {
     }
 }
 
+/// Whether the caller is a goroutine that must not switch now: its neighbours would wait with it.
+pub(crate) fn keeps_thread() -> bool {
+    Worker::with_current(|worker| {
+        running(worker).is_some_and(|(worker, g)| keep_thread::reason_to(worker, g, g.pinned(worker)).is_some())
+    })
+}
+
 /// Pauses of the processor for which a waiter spins: some microseconds, about what to sleep and be woken costs.
 const SPINS: u32 = 128;
 
@@ -469,7 +476,7 @@ const SPINS: u32 = 128;
 #[inline]
 pub(crate) fn may_spin(apart: bool) -> bool {
     Worker::with_current(|worker| match worker {
-        Some(worker) => apart && !worker.someone_waits(),
+        Some(worker) => apart && crate::cpu::is_parallel() && !worker.someone_waits(),
         None => crate::cpu::is_parallel(),
     })
 }

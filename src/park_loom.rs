@@ -108,6 +108,10 @@ pub(crate) fn unpark_all(crowd: Vec<Waiter>) {
 
 pub(crate) fn spend_budget() {}
 
+pub(crate) fn keeps_thread() -> bool {
+    false
+}
+
 pub(crate) fn may_spin(_apart: bool) -> bool {
     true
 }

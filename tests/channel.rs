@@ -6,6 +6,8 @@ use lisle::channel::{self, RecvTimeoutError, Select, SendTimeoutError, TryRecvEr
 use lisle::{go, select};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -231,5 +233,200 @@ fn a_select_with_default_finds_the_message_that_moves_between_its_channels() {
             let _ = ended.recv();
         }
         assert!(looking.join().unwrap(), "no message was found, although there was one all the time");
+    });
+}
+
+/// Counts itself while it is there. Too large to lie in a select's own frame, and aligned beyond what it has there.
+#[repr(align(64))]
+struct Counted(Arc<AtomicIsize>);
+
+impl Counted {
+    fn new(alive: &Arc<AtomicIsize>) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Self(alive.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        assert!(std::ptr::from_ref(self).is_aligned());
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A panic stands between what was chosen and its message.
+fn abandon(operation: channel::SelectedOperation<'_>) {
+    let abandoned = catch_unwind(AssertUnwindSafe(move || {
+        let _operation = operation;
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(abandoned.is_err());
+}
+
+/// Does whatever can be done with two channels, by turns. Returns how many messages it has sent, less those received.
+fn mixed_operations(
+    (a, from_a): (channel::Sender<Counted>, channel::Receiver<Counted>),
+    (b, from_b): (channel::Sender<Counted>, channel::Receiver<Counted>),
+    alive: &Arc<AtomicIsize>,
+    mut seed: u32,
+    rounds: u32,
+) -> isize {
+    const SHORT: Duration = Duration::from_micros(30);
+    let mut balance = 0;
+    for _ in 0..rounds {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let message = || Counted::new(alive);
+        balance += match (seed >> 16) % 10 {
+            0 => isize::from(a.send_timeout(message(), SHORT).is_ok()),
+            1 => -isize::from(from_a.recv_timeout(SHORT).is_ok()),
+            2 => isize::from(b.try_send(message()).is_ok()),
+            3 => -isize::from(from_b.try_recv().is_ok()),
+            4 => select! {
+                send(a, message()) -> sent => isize::from(sent.is_ok()),
+                recv(from_b) -> received => -isize::from(received.is_ok()),
+                default(SHORT) => 0,
+            },
+            5 => select! {
+                send(b, message()) -> sent => isize::from(sent.is_ok()),
+                recv(from_a) -> received => -isize::from(received.is_ok()),
+                default => 0,
+            },
+            6 => select! {
+                recv(from_a) -> received => -isize::from(received.is_ok()),
+                recv(from_b) -> received => -isize::from(received.is_ok()),
+                default(SHORT) => 0,
+            },
+            7 => {
+                let mut select = Select::new();
+                select.send(&a);
+                select.send(&b);
+                if let Ok(operation) = select.select_timeout(SHORT) {
+                    abandon(operation);
+                }
+                0
+            }
+            8 => {
+                let mut select = Select::new();
+                select.recv(&from_a);
+                select.send(&b);
+                match select.ready_timeout(SHORT) {
+                    Ok(0) => -isize::from(from_a.try_recv().is_ok()),
+                    Ok(_) => isize::from(b.try_send(message()).is_ok()),
+                    Err(_) => 0,
+                }
+            }
+            _ => select! {
+                send(a, message()) -> sent => isize::from(sent.is_ok()),
+                recv(from_a) -> received => -isize::from(received.is_ok()),
+                send(b, message()) -> sent => isize::from(sent.is_ok()),
+                default(SHORT) => 0,
+            },
+        };
+    }
+    balance
+}
+
+#[test]
+fn whatever_is_mixed_no_message_is_lost_or_doubled() {
+    for capacity in [0, 1, 3] {
+        let alive = Arc::new(AtomicIsize::new(0));
+        let (a, b) = (bounded(capacity), bounded(capacity));
+        let mixed = |seed| {
+            let (a, b, alive) = (a.clone(), b.clone(), alive.clone());
+            move || mixed_operations(a, b, &alive, seed, 3000)
+        };
+        let threads: Vec<_> = (0..3).map(|seed| thread::spawn(mixed(seed))).collect();
+        let goroutines: Vec<_> = (3..9).map(|seed| go(mixed(seed))).collect();
+        let balance = threads.into_iter().map(|thread| thread.join().unwrap()).sum::<isize>()
+            + goroutines.into_iter().map(|goroutine| goroutine.join().unwrap()).sum::<isize>();
+        assert_eq!(usize::try_from(balance).unwrap(), a.1.len() + b.1.len(), "capacity {capacity}");
+        for (sender, _) in [&a, &b] {
+            let mut sent = 0;
+            while sender.try_send(Counted::new(&alive)).is_ok() {
+                sent += 1;
+            }
+            assert!(sent <= capacity);
+            assert_eq!(sender.len(), capacity, "room is lost");
+        }
+        drop((a, b));
+        assert_eq!(alive.load(Ordering::Relaxed), 0, "capacity {capacity}");
+    }
+}
+
+#[test]
+fn a_timer_that_is_set_anew_reaches_one_of_those_who_wait_however_they_wait() {
+    let timer = lisle::time::Timer::new(LONG);
+    let (count, counted) = unbounded();
+    let (stop, stopped) = bounded::<()>(0);
+    let plain = |timer: channel::Receiver<Instant>, count: channel::Sender<()>, stopped: channel::Receiver<()>| {
+        move || {
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                if timer.recv_timeout(Duration::from_millis(3)).is_ok() {
+                    count.send(()).unwrap();
+                }
+            }
+        }
+    };
+    let selecting = |timer: channel::Receiver<Instant>, count: channel::Sender<()>, stopped: channel::Receiver<()>| {
+        move || loop {
+            select! {
+                recv(timer) -> _ => count.send(()).unwrap(),
+                recv(stopped) -> _ => break,
+            }
+        }
+    };
+    let watching = |timer: channel::Receiver<Instant>, count: channel::Sender<()>, stopped: channel::Receiver<()>| {
+        move || loop {
+            let mut select = Select::new();
+            select.recv(&timer);
+            select.recv(&stopped);
+            if select.ready() == 1 {
+                break;
+            }
+            if timer.try_recv().is_ok() {
+                count.send(()).unwrap();
+            }
+        }
+    };
+    let ends = || (timer.receiver().clone(), count.clone(), stopped.clone());
+    let with = |(t, c, s)| (go(plain(t, c, s)), ends());
+    let (first, (t, c, s)) = with(ends());
+    let goroutines = [first, go(selecting(t, c, s)), {
+        let (t, c, s) = ends();
+        go(watching(t, c, s))
+    }];
+    let threads = {
+        let ((a, b, c), (d, e, f), (g, h, i)) = (ends(), ends(), ends());
+        [thread::spawn(plain(a, b, c)), thread::spawn(selecting(d, e, f)), thread::spawn(watching(g, h, i))]
+    };
+    for round in 0..500 {
+        timer.reset(LONG);
+        timer.stop();
+        timer.reset(LONG);
+        timer.reset(Duration::from_micros(50 * (round % 3)));
+        assert_eq!(counted.recv_timeout(LONG), Ok(()), "round {round}");
+        assert!(counted.is_empty() && !timer.stop(), "round {round}: two got one message");
+    }
+    drop(stop);
+    goroutines.into_iter().for_each(|goroutine| goroutine.join().unwrap());
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn a_try_inside_no_switch_does_not_wait_for_a_neighbour_that_cannot_run() {
+    common::one_worker().run(|| {
+        let (sender, receiver) = bounded(0);
+        let selecting = go(move || select! { send(sender, 9) -> result => result.is_ok() });
+        lisle::yield_now();
+        lisle::no_switch(|| {
+            assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+            select! {
+                recv(receiver) -> _ => panic!("nobody could send"),
+                recv(never::<i32>()) -> _ => unreachable!(),
+                default => {}
+            }
+        });
+        assert_eq!(receiver.recv_timeout(LONG), Ok(9));
+        assert!(selecting.join().unwrap());
     });
 }

@@ -16,9 +16,10 @@
 //! # Sends of a select
 //! crossbeam's interface, and Go's order of evaluation turned round, gives a select's message only after its
 //! send has been chosen. So the send *promises*: who takes it up waits, claimed, until the message is
-//! delivered (`SelectedOperation::send`) or the promise is abandoned. The one `try_` operation that can wait is
-//! `try_recv` at zero capacity when the only sender there has promised: it waits for as long as that select
-//! takes from being chosen to its message (crossbeam spins in the same place).
+//! delivered (`SelectedOperation::send`) or the promise is abandoned. So two `try_` operations can wait, for as long as
+//! a select takes from being chosen to its message (crossbeam spins in the same place): `try_recv` at zero capacity
+//! whose sender has promised, and `try_select`, which may also be called upon in the moment in which it stands in its
+//! channels. A promise of a neighbour that cannot run, because the caller must not switch, they do not take up.
 //!
 //! # Time
 //! `after`, `at`, `tick` and timers are channels with a clock in place of senders. No goroutine and no
@@ -31,7 +32,7 @@ use super::lock::{Guard, Lock};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry, Waiters};
 use crate::atomics::{AtomicUsize, Ordering};
-use crate::park::{WaitReason, Waiter, Woken, may_spin, pause, spend_budget, unpark, unpark_all};
+use crate::park::{WaitReason, Waiter, Woken, keeps_thread, may_spin, pause, spend_budget, unpark, unpark_all};
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
@@ -253,8 +254,8 @@ impl<T> State<T> {
 impl<T> Core<T> {
     /// Room that is set aside at once; more comes as it is used.
     const PREPARED: usize = 512;
-    /// An empty buffer that has grown beyond this gives its memory back.
-    const KEPT: usize = 4096;
+    /// An empty buffer that has grown beyond this gives its memory back. Messages without size have none to give.
+    const KEPT: usize = if size_of::<T>() == 0 { usize::MAX } else { 4096 };
 
     pub(super) fn new(capacity: usize, clock: Option<Clock<T>>) -> Self {
         let size = size_of::<T>().max(1);
@@ -421,8 +422,9 @@ impl<T> Core<T> {
             Taken::Done
         } else if let Some(sender) = self.waiting_sender(&mut state, &mut wakes) {
             if sender.wish() == Wish::Promise {
-                wakes.add(sender.choose(Some(entry.claim_itself())));
-                Taken::Promised
+                drop(state);
+                wakes.wake();
+                return Self::call_upon(sender, entry, may_wait);
             } else {
                 // SAFETY: a claimed sender's slot is ours and holds a message that it gives up.
                 unsafe { slot.copy_from_nonoverlapping(sender.slot().cast(), 1) };
@@ -446,6 +448,17 @@ impl<T> Core<T> {
         drop(memory);
         wakes.wake();
         taken
+    }
+
+    /// A select has promised a message. If it could not run before we return, it is sent back to begin again.
+    #[cold]
+    fn call_upon(sender: Claimed, entry: &Entry, may_wait: bool) -> Taken {
+        if !may_wait && sender.is_neighbour() && keeps_thread() {
+            sender.dismiss(Verdict::Retry).wake();
+            return Taken::Empty;
+        }
+        sender.choose(Some(entry.claim_itself())).wake();
+        Taken::Promised
     }
 
     /// The sender of a rendezvous. With a buffer, who waits to send waits for room that is reserved.

@@ -98,6 +98,11 @@ impl Claimed {
         self.entry().slot
     }
 
+    /// Whether it waits where the caller runs.
+    pub(super) fn is_neighbour(&self) -> bool {
+        self.entry().home == Home::current()
+    }
+
     /// Ends the wait without an exchange: `Closed`, `Ready` or `Retry`.
     #[inline(always)]
     pub(super) fn dismiss(self, verdict: Verdict) -> Woken {
@@ -201,15 +206,20 @@ impl Waiters {
         let listed = entry.listed.load(Ordering::Relaxed);
         if listed {
             // SAFETY: as the caller says.
-            unsafe { self.unlink(entry) };
+            unsafe { self.unlink(NonNull::from(entry)) };
         }
         listed
     }
 
+    /// A pointer and not a reference: an argument that is a reference must be good until the function returns, but
+    /// the owner may leave as soon as the entry is listed no more.
+    ///
     /// # Safety
     /// The entry is in this list. It must not be touched afterwards, unless it is claimed.
     #[inline(always)]
-    unsafe fn unlink(&mut self, entry: &Entry) {
+    unsafe fn unlink(&mut self, entry: NonNull<Entry>) {
+        // SAFETY: listed, hence in place until the last line.
+        let entry = unsafe { entry.as_ref() };
         let (previous, next) = (entry.previous.get(), entry.next.get());
         match previous {
             // SAFETY: a listed entry is in place, and its links are ours under the lock.
@@ -239,7 +249,7 @@ impl Waiters {
             let claimed = entry.wait().claim();
             let pointer = NonNull::from(entry);
             // SAFETY: it is in this list.
-            unsafe { self.unlink(entry) };
+            unsafe { self.unlink(pointer) };
             if claimed {
                 return Some(Claimed(pointer));
             }
@@ -285,7 +295,7 @@ impl Waiters {
             if entry.wish == Wish::Watch {
                 let claimed = entry.wait().claim();
                 // SAFETY: it is in this list.
-                unsafe { self.unlink(entry) };
+                unsafe { self.unlink(pointer) };
                 if claimed {
                     each(Claimed(pointer));
                 }

@@ -60,6 +60,10 @@ impl Worker {
             if self.deque.is_empty() {
                 return None;
             }
+            // Work has been found. Else it would take itself for the idle worker, and wake nobody and wait in vain.
+            if self.searching.get() {
+                self.stop_searching();
+            }
             if self.scheduler.idle.is_anybody_idle() && self.has_its_share() {
                 self.lend();
             }
