@@ -345,7 +345,8 @@ impl<E> Inner<E> {
     fn note_error(&self, error: E) {
         let cause = self.context.as_ref().map(|context| {
             // `Display` is the user's, and not trusted to return.
-            catch(|| (context.describe)(&error)).unwrap_or_else(|_| String::from("(an error that panics when displayed)"))
+            catch(|| (context.describe)(&error))
+                .unwrap_or_else(|_| String::from("(an error that panics when displayed)"))
         });
         let mut state = lock(&self.state);
         if state.abandoned {

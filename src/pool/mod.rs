@@ -178,7 +178,12 @@ impl Builder {
 impl Pool {
     /// The defaults, to be changed and built.
     pub fn builder() -> Builder {
-        Builder { workers: crate::cpu::default_workers(), queue: None, context: context::background(), name: String::from("pool") }
+        Builder {
+            workers: crate::cpu::default_workers(),
+            queue: None,
+            context: context::background(),
+            name: String::from("pool"),
+        }
     }
 
     /// Hands in a task. Waits while the queue is full. A task of this very pool that does so may wait for its own

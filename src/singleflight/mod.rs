@@ -195,7 +195,14 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
 
 impl<V> Call<V> {
     fn new(over: Receiver<Infallible>) -> Self {
-        Self { leader: AtomicU64::new(0), callers: AtomicUsize::new(1), waiting: AtomicUsize::new(1), cancel: OnceLock::new(), ending: OnceLock::new(), over }
+        Self {
+            leader: AtomicU64::new(0),
+            callers: AtomicUsize::new(1),
+            waiting: AtomicUsize::new(1),
+            cancel: OnceLock::new(),
+            ending: OnceLock::new(),
+            over,
+        }
     }
 
     /// Of a call that is over.
