@@ -45,6 +45,7 @@
 use super::worker::Worker;
 use super::{Scheduler, lock};
 use crate::report::discard_payload;
+use crate::spawn::{Builder, start_accepted};
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -196,7 +197,7 @@ impl Scheduler {
             due.reverse();
         }
         for call in due {
-            crate::spawn::start_accepted(self, call.created_at, call.function);
+            start_accepted(Builder::new(), self, call.created_at, call.function);
         }
         some
     }
