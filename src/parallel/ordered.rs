@@ -11,7 +11,7 @@
 use crate::channel::{Receiver, Sender, bounded};
 use crate::context::{self, Cancel, Context};
 use crate::spawn::{Builder, JoinHandle};
-use crate::sync::Semaphore;
+use crate::sync::{OwnedPermit, Semaphore};
 use crate::unwind::{Unwound, catch};
 use std::fmt;
 use std::iter::FusedIterator;
@@ -90,13 +90,7 @@ impl<T: Send + 'static> Feeder<T> {
                 Ok(None) => None,
                 Ok(Some(item)) => {
                     let f = Arc::clone(&f);
-                    let started = Builder::new().go_at(self.created_at, move || {
-                        let _permit = permit;
-                        f(item)
-                    });
-                    Some(started.map_err(|error| {
-                        Unwound::Panicked(Box::new(format!("cannot start a goroutine: {error}")))
-                    }))
+                    Some(self.start(permit, move || f(item)))
                 }
                 Err(unwound) => Some(Err(unwound)),
             };
@@ -105,6 +99,14 @@ impl<T: Send + 'static> Feeder<T> {
                 return;
             }
         }
+    }
+
+    fn start(&self, permit: OwnedPermit, call: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Unwound> {
+        let started = Builder::new().go_at(self.created_at, move || {
+            let _permit = permit;
+            call()
+        });
+        started.map_err(|error| Unwound::Panicked(Box::new(format!("cannot start a goroutine: {error}"))))
     }
 }
 
