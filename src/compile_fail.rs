@@ -46,6 +46,46 @@
 //! let guard = LOCK.lock().unwrap();
 //! lisle::go(move || drop(guard));
 //! ```
+//! Members of groups and tasks of pools go to other workers, and so do results:
+//! ```compile_fail,E0277
+//! let shared = std::rc::Rc::new(1);
+//! lisle::errgroup::Group::<()>::new().go(move || Ok(drop(shared)));
+//! ```
+//! ```compile_fail,E0277
+//! let shared = std::rc::Rc::new(1);
+//! let _ = lisle::pool::Pool::builder().build().submit(move || drop(shared));
+//! ```
+//! ```compile_fail,E0277
+//! let _ = lisle::pool::Pool::builder().build().submit(|| std::rc::Rc::new(1));
+//! ```
+//! Calls of a parallel loop share what they borrow:
+//! ```compile_fail,E0277
+//! let sum = std::cell::Cell::new(0);
+//! lisle::parallel::for_each(2, 0..10, |n| sum.set(sum.get() + n));
+//! ```
+//! ```compile_fail,E0594
+//! let mut sum = 0;
+//! lisle::parallel::for_each(2, 0..10, |n| sum += n);
+//! ```
+//! The results of shared work go to all who wait:
+//! ```compile_fail,E0277
+//! let group = lisle::singleflight::Group::new();
+//! let other = group.clone();
+//! lisle::go(move || drop(other.run("key", || std::rc::Rc::new(1)).shared));
+//! ```
+//! What a context carries is shared by all who have it:
+//! ```compile_fail,E0277
+//! struct Counter;
+//! impl lisle::context::Key for Counter {
+//!     type Value = std::cell::Cell<u32>;
+//! }
+//! ```
+//! Who has waited for a group has it no more:
+//! ```compile_fail,E0382
+//! let group = lisle::errgroup::Group::<()>::new();
+//! let _ = group.wait();
+//! group.go(|| Ok(()));
+//! ```
 //! What `blocking` runs goes to another thread:
 //! ```compile_fail,E0277
 //! let local = std::rc::Rc::new(1);

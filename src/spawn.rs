@@ -340,12 +340,13 @@ impl Builder {
 /// Starts a goroutine for a call that was accepted earlier: also while others wait for stacks, when new ones
 /// are refused. Nobody joins it. After a shutdown the call is dropped.
 pub(crate) fn start_accepted(
+    builder: Builder,
     scheduler: &Arc<Scheduler>,
     created_at: &'static Location<'static>,
-    call: Box<dyn FnOnce() + Send>,
+    call: impl FnOnce() + Send + 'static,
 ) {
     // SAFETY: as in `Builder::go`.
-    let started = unsafe { Builder::new().start_admitted(scheduler, None, created_at, call) };
+    let started = unsafe { builder.start_admitted(scheduler, None, created_at, call) };
     if let Err(error) = started {
         report(format_args!("lisle: the call that was set up at {created_at} was dropped: {error}"));
     }

@@ -623,6 +623,42 @@ fn a_sleep_ends_with_the_context() {
 }
 
 #[test]
+fn a_sleep_beyond_the_deadline_fails_although_nobody_has_come_to_it() {
+    let (sender, receiver) = bounded(1);
+    let computing = AtomicBool::new(true);
+    let runtime = common::one_worker();
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            runtime.run(|| {
+                sender.send(context::with_timeout(&context::background(), ms(1))).unwrap();
+                while computing.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        });
+        let (ctx, _cancel) = receiver.recv().unwrap();
+        let slept = ctx.sleep(ms(3));
+        computing.store(false, Ordering::Relaxed);
+        assert_eq!(slept, Err(Error::DeadlineExceeded));
+    });
+}
+
+#[test]
+fn an_owned_permit_is_waited_for_in_the_same_way() {
+    let semaphore = Arc::new(Semaphore::new(1));
+    let (ctx, cancel) = context::with_cancel(&context::background());
+    let permit = ctx.acquire_owned(&semaphore, 1).unwrap();
+    let (waits, shared) = (ctx.clone(), Arc::clone(&semaphore));
+    let waiting = go(move || waits.acquire_owned(&shared, 1).map(drop));
+    until_it_waits(&waiting.goroutine());
+    cancel.cancel();
+    assert_eq!(waiting.join().unwrap(), Err(Error::Canceled));
+    drop(permit);
+    assert!(ctx.acquire_owned(&semaphore, 1).is_err());
+    assert_eq!(semaphore.available(), 1);
+}
+
+#[test]
 fn who_gives_up_a_semaphore_leaves_the_queue_to_those_behind() {
     let semaphore = Arc::new(Semaphore::new(3));
     let held = semaphore.acquire(2);

@@ -202,6 +202,33 @@ fn members_start_members_on_one_worker() {
 }
 
 #[test]
+fn a_member_that_waits_for_its_own_group_is_told() {
+    const NAME: &str = "a_member_that_waits_for_its_own_group_is_told";
+    let Some(output) = common::in_child(NAME, &[]) else {
+        let group = Group::<()>::new();
+        let spawner = group.spawner();
+        let (sender, receiver) = lisle::channel::bounded::<()>(0);
+        spawner.go(move || {
+            let _sender = sender;
+            group.wait()
+        });
+        return assert!(receiver.recv().is_err());
+    };
+    let text = common::stderr(&output);
+    assert!(output.status.success() && text.contains("for its own end"), "{text}");
+}
+
+#[test]
+fn a_spawner_outlives_its_group() {
+    let group = Group::<String>::new();
+    let spawner = group.spawner();
+    assert_eq!(group.wait(), Ok(()));
+    let (sender, receiver) = lisle::channel::bounded(1);
+    spawner.go(move || sender.send(1).map_err(|error| error.to_string()));
+    assert_eq!(receiver.recv(), Ok(1));
+}
+
+#[test]
 fn a_group_dropped_without_a_wait_cancels_and_leaves_nothing_behind() {
     let runtime = common::one_worker();
     runtime.run(|| {

@@ -11,8 +11,8 @@ use lisle::{Exited, go};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -193,6 +193,80 @@ fn a_stream_gives_a_panic_in_its_place_and_goes_on() {
     let payload = catch_unwind(AssertUnwindSafe(|| results.next())).unwrap_err();
     assert_eq!(text_of(payload), "knot in 1");
     assert!(results.eq(2..4));
+}
+
+#[test]
+fn a_stream_that_a_shutdown_cuts_short_does_not_look_complete() {
+    let is_cut_short = || {
+        let runtime = common::one_worker();
+        let (sender, receiver) = channel::bounded(1);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let shared = Arc::clone(&is_over);
+        let busy = runtime.go(move || {
+            sender.send(ordered(2, 0..10, |n| n)).unwrap();
+            while !shared.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        let results = receiver.recv().unwrap();
+        runtime.shutdown(Duration::ZERO);
+        is_over.store(true, Ordering::Relaxed);
+        let outcome = catch_unwind(AssertUnwindSafe(|| results.count()));
+        busy.join().unwrap();
+        match outcome {
+            Ok(count) => {
+                assert_eq!(count, 10);
+                false
+            }
+            Err(payload) => {
+                let text = text_of(payload);
+                assert!(text.contains("shut down"), "{text}");
+                true
+            }
+        }
+    };
+    // The watchdog may have started the stream elsewhere, if we were late.
+    assert!((0..10).any(|_| is_cut_short()));
+}
+
+#[test]
+fn a_stream_ends_after_a_failure_of_its_iterator() {
+    let mut results = ordered(1, (0..3).map(|n| if n == 1 { panic!("moths") } else { n }), |n| n);
+    assert_eq!(results.next(), Some(0));
+    assert_eq!(text_of(catch_unwind(AssertUnwindSafe(|| results.next())).unwrap_err()), "moths");
+    assert!(results.next().is_none() && results.next().is_none());
+}
+
+#[test]
+fn a_stream_starts_no_more_goroutines_than_there_are_items() {
+    assert!(ordered(usize::MAX, 0..3, |n| n).eq(0..3));
+}
+
+#[test]
+fn calls_that_compute_run_side_by_side() {
+    /// On one thread, the first would wait for the second in vain.
+    fn meet(inside: &AtomicUsize) {
+        inside.fetch_add(1, Ordering::SeqCst);
+        let start = Instant::now();
+        while inside.load(Ordering::SeqCst) < 2 {
+            assert!(start.elapsed() < LONG, "the other does not run");
+            std::hint::spin_loop();
+        }
+    }
+    let runtime = lisle::Config::new().workers(2).start().expect("a runtime");
+    runtime.run(|| {
+        let inside = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
+        let [one, two, three] = inside.clone();
+        assert_eq!(ordered(2, 0..2, move |_| meet(&one)).count(), 2);
+        let (ctx, (sender, items)) = (background(), channel::bounded(2));
+        let met = stage(&ctx, items, 2, move |_: i32| meet(&two));
+        // The stage has been waiting for a while.
+        lisle::time::sleep(Duration::from_millis(2));
+        (0..2).for_each(|n| sender.send(n).unwrap());
+        drop(sender);
+        assert_eq!(met.iter().count(), 2);
+        for_each(2, 0..2, |_| meet(&three));
+    });
 }
 
 #[test]

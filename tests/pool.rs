@@ -6,7 +6,7 @@ use common::{Meter, text_of, wait_until_empty};
 use lisle::channel::{self, Receiver, Sender};
 use lisle::context::{self, background};
 use lisle::pool::{Cancelled, Handle, Pool, Refusal};
-use lisle::sync::{Barrier, Mutex};
+use lisle::sync::Barrier;
 use lisle::{Exited, WaitReason, go};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Lets a worker of the pool wait until the sender goes away; returns when it does.
+/// Lets a task of the pool wait until the sender goes away; returns when it does.
 fn occupy(pool: &Pool) -> (Sender<Infallible>, Handle<()>) {
     let (release, held): (_, Receiver<Infallible>) = channel::bounded(0);
     let (begun, begins) = channel::bounded::<()>(0);
@@ -28,30 +28,49 @@ fn occupy(pool: &Pool) -> (Sender<Infallible>, Handle<()>) {
 }
 
 #[test]
-fn results_and_panics_come_out_of_join_and_the_worker_goes_on() {
-    let pool = Pool::builder().workers(1).build();
+fn results_and_panics_come_out_of_join_and_the_pool_goes_on() {
+    let pool = Pool::builder().workers(1).name("press").build();
     let name = pool.submit(|| lisle::current().name().map(String::from)).unwrap();
     let panicked = pool.submit(|| panic!("torn")).unwrap();
-    let after = pool.submit(|| lisle::current().id()).unwrap();
-    assert_eq!(name.join().unwrap().unwrap(), "pool/1");
+    let after = pool.submit(|| lisle::current().created_at().file()).unwrap();
+    assert_eq!(name.join().unwrap().unwrap(), "press");
     assert_eq!(text_of(panicked.join().unwrap_err()), "torn");
-    let id = pool.submit(|| lisle::current().id()).unwrap();
-    assert_eq!(after.join().unwrap(), id.join().unwrap());
+    assert_eq!(after.join().unwrap(), file!());
 }
 
 #[test]
-fn exit_ends_the_task_and_not_the_worker() {
+fn exit_ends_the_task_and_not_the_pool() {
     let pool = Pool::builder().workers(1).build();
     assert!(pool.submit(|| lisle::exit()).unwrap().join().unwrap_err().is::<Exited>());
-    // The worker has not kept the mark of one who exits: a panic poisons.
-    let lock = Arc::new(Mutex::new(()));
-    let shared = Arc::clone(&lock);
-    let panicked = pool.submit(move || {
-        let _guard = shared.lock().unwrap();
-        panic!("holding the lock");
+    assert_eq!(pool.submit(|| 1).unwrap().join().unwrap(), 1);
+    assert_eq!((pool.metrics().completed, pool.metrics().panicked), (2, 0));
+}
+
+#[test]
+fn tasks_that_compute_run_side_by_side_also_in_a_pool_that_was_idle() {
+    let runtime = lisle::Config::new().workers(2).start().expect("a runtime");
+    runtime.run(|| {
+        let pool = Pool::builder().workers(2).build();
+        for _ in 0..4 {
+            drop(pool.submit(|| ()).unwrap());
+        }
+        lisle::time::sleep(Duration::from_millis(2));
+        let inside = Arc::new(AtomicUsize::new(0));
+        let meet = || {
+            let inside = Arc::clone(&inside);
+            // On one thread, the first would wait for the second in vain.
+            pool.submit(move || {
+                inside.fetch_add(1, Ordering::SeqCst);
+                let start = std::time::Instant::now();
+                while inside.load(Ordering::SeqCst) < 2 {
+                    assert!(start.elapsed() < Duration::from_secs(20), "the other does not run");
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        let tasks = [meet().unwrap(), meet().unwrap()];
+        assert!(tasks.into_iter().all(|task| task.join().is_ok()));
     });
-    assert!(panicked.unwrap().join().is_err());
-    assert!(lock.is_poisoned());
 }
 
 #[test]
@@ -75,7 +94,7 @@ fn submit_waits_for_room_and_try_submit_gives_the_task_back() {
     assert_eq!((refused.reason(), refused.into_inner()()), (Refusal::Full, 2));
     let shared = Arc::clone(&pool);
     let waiting = go(move || shared.submit(|| 3).unwrap().join().unwrap());
-    while waiting.goroutine().wait_reason() != WaitReason::ChannelSend {
+    while waiting.goroutine().wait_reason() != WaitReason::Semaphore {
         lisle::yield_now();
     }
     drop(release);
@@ -83,13 +102,14 @@ fn submit_waits_for_room_and_try_submit_gives_the_task_back() {
 }
 
 #[test]
-fn without_a_queue_a_task_is_taken_only_by_a_worker_that_is_free() {
-    let pool = Pool::builder().workers(1).queue(0).build();
+fn without_a_queue_a_task_is_taken_only_if_it_can_run() {
+    let pool = Pool::builder().workers(2).queue(0).build();
+    let (_release, _also_running) = occupy(&pool);
     let (release, running) = occupy(&pool);
     assert_eq!(pool.try_submit(|| 0).unwrap_err().reason(), Refusal::Full);
     drop(release);
     running.join().unwrap();
-    assert_eq!(pool.submit(|| 1).unwrap().join().unwrap(), 1);
+    assert_eq!(pool.try_submit(|| 1).unwrap().join().unwrap(), 1);
 }
 
 #[test]
@@ -118,7 +138,7 @@ fn a_submission_that_waits_when_the_pool_is_closed_still_comes_in() {
     let (release, _running) = occupy(&pool);
     let shared = Arc::clone(&pool);
     let waiting = go(move || shared.submit(|| 3).unwrap().join().unwrap());
-    while waiting.goroutine().wait_reason() != WaitReason::ChannelSend {
+    while waiting.goroutine().wait_reason() != WaitReason::Semaphore {
         lisle::yield_now();
     }
     pool.close();
@@ -141,12 +161,12 @@ fn cancelling_drops_what_waits_and_leaves_alone_what_runs() {
         let queued = [(); 2].map(|()| pool.submit(|| unreachable!("it was cancelled")).unwrap());
         let shared = Arc::clone(&pool);
         let blocked = go(move || shared.submit(|| ()).map(drop).map_err(|refused| refused.reason()));
-        while blocked.goroutine().wait_reason() != WaitReason::Select {
+        while blocked.goroutine().wait_reason() != WaitReason::Semaphore {
             lisle::yield_now();
         }
         cancel.cancel();
         for handle in queued {
-            // The worker is busy still.
+            // Another runs still.
             assert!(handle.join().unwrap_err().is::<Cancelled>());
         }
         let refused = Err(Refusal::Cancelled(context::Error::Canceled));
@@ -159,6 +179,39 @@ fn cancelling_drops_what_waits_and_leaves_alone_what_runs() {
         pool.close_and_wait();
     });
     wait_until_empty(&runtime);
+}
+
+#[test]
+fn nothing_stays_in_the_queue_of_a_pool_that_is_cancelled_meanwhile() {
+    for _ in 0..100 {
+        let (ctx, cancel) = context::with_cancel(&background());
+        let pool = Arc::new(Pool::builder().workers(1).queue(usize::MAX).context(&ctx).build());
+        let (release, running) = occupy(&pool);
+        let shared = Arc::clone(&pool);
+        let submitting = thread::spawn(move || std::iter::from_fn(|| shared.submit(|| ()).ok()).collect::<Vec<_>>());
+        cancel.cancel();
+        for handle in submitting.join().unwrap() {
+            assert!(handle.join().unwrap_err().is::<Cancelled>());
+        }
+        drop(release);
+        running.join().unwrap();
+        pool.close_and_wait();
+    }
+}
+
+#[test]
+fn a_shutdown_cancels_a_long_queue_and_closes_the_pool() {
+    let runtime = common::one_worker();
+    let (pool, handles) = runtime.run(|| {
+        let pool = Pool::builder().workers(1).queue(usize::MAX).build();
+        let handles: Vec<_> = (0..100_000).map(|_| pool.submit(|| ()).unwrap()).collect();
+        (pool, handles)
+    });
+    runtime.shutdown(Duration::ZERO);
+    // As many as there was time for have run.
+    assert!(handles.into_iter().all(|handle| handle.join().err().is_none_or(|payload| payload.is::<Cancelled>())));
+    assert_eq!(pool.submit(|| ()).unwrap_err().reason(), Refusal::Closed);
+    pool.close_and_wait();
 }
 
 #[test]

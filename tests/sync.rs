@@ -261,6 +261,23 @@ fn wait_group_misuse_panics_with_the_words_of_go() {
 }
 
 #[test]
+fn no_permits_are_given_at_once_whoever_waits() {
+    let semaphore = std::sync::Arc::new(Semaphore::new(1));
+    let permit = semaphore.acquire(1);
+    let shared = std::sync::Arc::clone(&semaphore);
+    let waiting = lisle::go(move || drop(shared.acquire(1)));
+    while waiting.goroutine().wait_reason() != lisle::WaitReason::Semaphore {
+        std::thread::yield_now();
+    }
+    assert!(semaphore.try_acquire(0).is_some());
+    assert!(semaphore.acquire_timeout(0, Duration::from_millis(2)).is_some());
+    assert!(semaphore.try_acquire_owned(1).is_none());
+    drop(permit);
+    waiting.join().unwrap();
+    assert!(semaphore.try_acquire_owned(1).is_some());
+}
+
+#[test]
 fn semaphore_is_weighted_and_first_come_first_served() {
     lisle::run(|| {
         let (semaphore, log) = (Semaphore::new(3), Mutex::new(Vec::new()));

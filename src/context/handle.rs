@@ -172,7 +172,8 @@ impl AfterFunc {
     }
 
     /// Leaves the call alone: it runs when the context is done. If that never comes, since all who have the context,
-    /// a [`Cancel`] of it, or a context derived from it have gone, the closure is dropped.
+    /// a [`Cancel`] of it, or a context derived from it have gone, the closure is dropped. (A closure that has the
+    /// context itself keeps both alive until then: for ever, if the `Cancel` was detached and nothing else ends it.)
     pub fn detach(mut self) {
         self.pending = None;
     }

@@ -28,7 +28,7 @@ use crate::park::{Waiter, unpark};
 use crate::runtime::with_scheduler;
 use crate::sched::Scheduler;
 use crate::sched::deferred::DeferredCall;
-use crate::spawn::start_accepted;
+use crate::spawn::{Builder, start_accepted};
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -101,7 +101,7 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn start(self) {
-        start_accepted(&self.scheduler, self.created_at, self.function);
+        start_accepted(Builder::new(), &self.scheduler, self.created_at, self.function);
     }
 }
 

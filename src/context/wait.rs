@@ -5,9 +5,10 @@ use super::{Context, Error, RecvError, SendError};
 use crate::channel::{Receiver, RecvTimeoutError, Sender};
 use crate::park::{current, spend_budget};
 use crate::select_biased;
-use crate::sync::{Permit, Semaphore};
+use crate::sync::{OwnedPermit, Permit, Semaphore};
 use std::fmt;
 use std::iter::FusedIterator;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Context {
@@ -32,7 +33,8 @@ impl Context {
     pub fn sleep(&self, duration: Duration) -> Result<(), Error> {
         self.check()?;
         match self.done().recv_timeout(duration) {
-            Err(RecvTimeoutError::Timeout) => Ok(()),
+            // Its deadline may have passed before, although nobody has come to it.
+            Err(RecvTimeoutError::Timeout) => self.check(),
             _ => Err(self.reason()),
         }
     }
@@ -118,7 +120,19 @@ impl Context {
         semaphore.acquire_unless(wanted, || self.err().is_some()).ok_or_else(|| self.reason())
     }
 
-    /// Calls `f` again and again until the context is done; at least `f` that has begun ends. Calls that do not wait
+    /// As [`acquire`](Self::acquire), for a permit that may go anywhere, into a goroutine for example.
+    ///
+    /// # Errors
+    /// If the context is done.
+    ///
+    /// # Panics
+    /// If more are wanted than there are.
+    pub fn acquire_owned(&self, semaphore: &Arc<Semaphore>, wanted: usize) -> Result<OwnedPermit, Error> {
+        let _interrupt = Interrupt::new(self)?;
+        semaphore.acquire_owned_unless(wanted, || self.err().is_some()).ok_or_else(|| self.reason())
+    }
+
+    /// Calls `f` again and again until the context is done. A call under way is not interrupted. Calls that do not wait
     /// let others run now and then.
     pub fn run_until_done(&self, mut f: impl FnMut()) -> Error {
         loop {

@@ -6,12 +6,12 @@
 //! come. (The Go blog's "Pipelines and cancellation", 2014, is the model; its `done` channel is the context.)
 //!
 //! Rejected: a builder that knows the whole pipeline. Channels are all that the parts need to know of each other, and
-//! other goroutines fit in anywhere.
+//! other goroutines fit in anywhere. And workers that live as long as their stage: see `pool`.
 
 use crate::channel::{Receiver, bounded};
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::spawn::Builder;
-use crate::unwind::{Unwound, catch, whoami};
+use crate::sync::Semaphore;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -46,15 +46,16 @@ where
     receiver
 }
 
-/// A stage of a pipeline: `workers` goroutines take messages from `input`, call `f`, and send what it returns. The order
-/// is kept only with one worker; see [`ordered`](super::ordered()) for more of them.
+/// A stage of a pipeline: calls `f` with each message of `input`, and sends what it returns; up to `workers` calls at the
+/// same time, each in a goroutine of its own. The order is kept only with one worker; see [`ordered`](super::ordered())
+/// for more of them.
 ///
 /// To fan out to different stages, clone the receiver: each message goes to one of them. To fan in, see [`merge`].
 ///
 /// It ends when `input` has ended; when the receiver is dropped, as soon as there is a result to send; and when the
 /// context is done, as soon as the calls under way have returned. Messages that were not sent are dropped.
 ///
-/// If `f` panics, or calls [`exit`](crate::exit), its message has no result, and the worker goes on. Panics are reported
+/// If `f` panics, or calls [`exit`](crate::exit), its message has no result, and the stage goes on. Panics are reported
 /// as those of goroutines that nobody joins: let `f` return a `Result` for what may go wrong.
 ///
 /// # Panics
@@ -77,23 +78,22 @@ where
     assert!(workers > 0, "a stage with 0 workers would never send anything");
     let created_at = Location::caller();
     let (output, receiver) = bounded(workers);
-    let f = Arc::new(f);
-    for _ in 0..workers {
-        let (ctx, input, output, f) = (ctx.clone(), input.clone(), output.clone(), Arc::clone(&f));
-        start("stage", created_at, move || {
-            for message in ctx.iter(&input) {
-                match catch(|| f(message)) {
-                    Ok(result) => {
-                        if ctx.send(&output, result).is_err() {
-                            return;
-                        }
-                    }
-                    Err(Unwound::Exited) => {}
-                    Err(Unwound::Panicked(payload)) => crate::runtime::unjoined_panic(whoami(), payload),
+    // Ends also when nobody takes the results.
+    let (ctx, cancel) = context::with_cancel(ctx);
+    let (cancel, places, f) = (Arc::new(cancel), Arc::new(Semaphore::new(workers)), Arc::new(f));
+    start("stage", created_at, move || {
+        while let Ok(permit) = ctx.acquire_owned(&places, 1)
+            && let Ok(message) = ctx.recv(&input)
+        {
+            let (ctx, cancel, output, f) = (ctx.clone(), Arc::clone(&cancel), output.clone(), Arc::clone(&f));
+            start("stage", created_at, move || {
+                let _permit = permit;
+                if ctx.send(&output, f(message)).is_err() {
+                    cancel.cancel();
                 }
-            }
-        });
-    }
+            });
+        }
+    });
     receiver
 }
 

@@ -3,33 +3,33 @@
 //! # States
 //! | body | whose it is |
 //! | --- | --- |
-//! | `Waiting` | the queue's: [`Job`] runs it, or cancels it when it is dropped |
-//! | `Running` | the worker's |
+//! | `Waiting` | its [`Job`]'s, which runs it, or cancels it when it is dropped |
+//! | `Running` | its goroutine's |
 //! | `Ended` | the handle's, which takes the result, or drops it when it is dropped itself |
 //! | `Gone` | nobody's |
 //!
 //! Each step is made under the task's short lock; closure and result are called and dropped outside. If the handle is
-//! dropped first, the worker drops the result, and a panic that nobody will see is reported.
+//! dropped first, the task drops the result, and a panic that nobody will see is reported.
 //!
-//! (Rejected: a boxed closure, and a slot for the result beside it. That is two allocations, and a closure in a box
-//! cannot be given back to who handed it in.)
+//! (Rejected: the `JoinHandle` of the task's goroutine. There is a handle before there is a goroutine. And a boxed
+//! closure, with a slot for the result beside it: that is two allocations.)
 
-use super::{Counters, WorkerCounters};
+use super::{Inner, Place};
 use crate::atomics::{Mutex, lock};
 use crate::park::{WaitReason, Waiter, current, park, unpark, with_current};
+use crate::sync::{OwnedPermit, WaitGuard};
 use crate::unwind::{Unwound, catch};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 pub(super) struct Task<F, T> {
     state: Mutex<State<F, T>>,
     submitted_at: &'static Location<'static>,
-    counters: Arc<Counters>,
+    pool: Arc<Inner>,
 }
 
 struct State<F, T> {
@@ -48,21 +48,21 @@ enum Body<F, T> {
 }
 
 impl<F: FnOnce() -> T, T> Task<F, T> {
-    pub(super) fn new(f: F, submitted_at: &'static Location<'static>, counters: Arc<Counters>) -> Arc<Self> {
+    pub(super) fn new(f: F, submitted_at: &'static Location<'static>, pool: Arc<Inner>) -> Arc<Self> {
         let state = State { body: Body::Waiting(f), joiner: None, is_detached: false };
-        Arc::new(Self { state: Mutex::new(state), submitted_at, counters })
+        Arc::new(Self { state: Mutex::new(state), submitted_at, pool })
     }
 
-    /// The closure of a task that was not accepted.
-    pub(super) fn take_back(&self) -> F {
-        match self.replace(Body::Gone) {
-            Body::Waiting(f) => f,
-            _ => unreachable!("nobody has the task but who handed it in"),
+    /// The closure, for the one who asks first.
+    fn take_closure(&self) -> Option<F> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut state.body, Body::Running) {
+            Body::Waiting(f) => Some(f),
+            other => {
+                state.body = other;
+                None
+            }
         }
-    }
-
-    fn replace(&self, body: Body<F, T>) -> Body<F, T> {
-        std::mem::replace(&mut lock(&self.state).body, body)
     }
 
     /// The result goes to the joiner, or nowhere.
@@ -94,65 +94,66 @@ impl<F: FnOnce() -> T, T> Task<F, T> {
 
 /// A task as the queue sees it.
 trait Run: Send + Sync {
-    fn run(&self, worker: &WorkerCounters);
+    fn submitted_at(&self) -> &'static Location<'static>;
+    /// Runs it. The place is given back, and `permit` dropped, before a joiner hears of the end.
+    fn run(&self, place: Place, permit: Option<OwnedPermit>);
+    /// Does nothing if it has run.
     fn cancel(&self);
 }
 
 impl<F: FnOnce() -> T + Send, T: Send> Run for Task<F, T> {
-    fn run(&self, worker: &WorkerCounters) {
-        let Body::Waiting(f) = self.replace(Body::Running) else {
-            unreachable!("a task is in the queue once");
-        };
-        worker.started.fetch_add(1, Relaxed);
-        let result = catch(f).map_err(|unwound| -> Box<dyn Any + Send> {
+    fn submitted_at(&self) -> &'static Location<'static> {
+        self.submitted_at
+    }
+
+    fn run(&self, place: Place, permit: Option<OwnedPermit>) {
+        let f = self.take_closure().expect("a task runs once");
+        let result = catch(f);
+        place.leave(matches!(result, Err(Unwound::Panicked(_))));
+        drop(permit);
+        self.end(result.map_err(|unwound| -> Box<dyn Any + Send> {
             match unwound {
                 Unwound::Exited => Box::new(crate::Exited { id: with_current(|g| g.id) }),
-                Unwound::Panicked(payload) => {
-                    worker.panicked.fetch_add(1, Relaxed);
-                    payload
-                }
+                Unwound::Panicked(payload) => payload,
             }
-        });
-        // Before a joiner hears of it.
-        worker.completed.fetch_add(1, Relaxed);
-        self.end(result);
+        }));
     }
 
     fn cancel(&self) {
-        let mut state = lock(&self.state);
-        if !matches!(state.body, Body::Waiting(_)) {
-            return;
-        }
-        let closure = std::mem::replace(&mut state.body, Body::Running);
-        drop(state);
-        self.counters.cancelled.fetch_add(1, Relaxed);
+        let Some(closure) = self.take_closure() else { return };
+        self.pool.count_cancelled();
         let dropped = catch_unwind(AssertUnwindSafe(move || drop(closure)));
         self.end(Err(dropped.err().unwrap_or_else(|| Box::new(Cancelled))));
     }
 }
 
-/// A task in the queue. It is run, or else cancelled.
+/// A task that was accepted. It is run, or else cancelled.
 pub(super) struct Job {
     task: Arc<dyn Run>,
+    permit: Option<OwnedPermit>,
+    _under_way: WaitGuard,
 }
 
 impl Job {
-    pub(super) fn new<F, T>(task: Arc<Task<F, T>>) -> Self
+    pub(super) fn new<F, T>(task: Arc<Task<F, T>>, permit: OwnedPermit, under_way: WaitGuard) -> Self
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        Self { task }
+        Self { task, permit: Some(permit), _under_way: under_way }
     }
 
-    pub(super) fn run(self, worker: &WorkerCounters) {
-        self.task.run(worker);
+    pub(super) fn submitted_at(&self) -> &'static Location<'static> {
+        self.task.submitted_at()
+    }
+
+    pub(super) fn run(mut self, place: Place) {
+        self.task.run(place, self.permit.take());
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // Does nothing if it has run, or was taken back.
         self.task.cancel();
     }
 }
@@ -213,11 +214,11 @@ impl<T> Handle<T> {
 
     /// Waits for the task to end and returns what it returned.
     ///
-    /// A task that joins another of the same pool holds its worker meanwhile: if all workers do so, all wait for ever.
+    /// A task that joins another of the same pool keeps its place meanwhile: if all do so, all wait for ever.
     ///
     /// # Errors
     /// The payload of its panic; [`Exited`](crate::Exited) if it called [`exit`](crate::exit); [`Cancelled`] if the
-    /// pool's context was cancelled before it started.
+    /// pool's context was done, or its runtime shut down, before it started.
     pub fn join(self) -> thread::Result<T> {
         loop {
             if let Some(result) = self.task.take_or_enlist() {

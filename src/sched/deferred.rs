@@ -11,25 +11,29 @@
 //! - Who takes a call out of the table, under its lock, owns it: it is started, or given back to who set it up,
 //!   or dropped by the shutdown. One of these, once.
 //! - No closure is called or dropped under the lock.
-//! - `next` is the first time in the table, or NEVER; it is written under the lock only.
+//! - `alarm` is never later than the first time in the table; NEVER only if that is empty. It is written under the
+//!   lock only.
+//! - `alarm` moves to an earlier time at once, to a later one only when it has come. So a call that is taken back
+//!   leaves it as it is: who sleeps to it looks once for nothing, and in a loop of `with_timeout` and `cancel` only
+//!   the first sets a new alarm.
 //!
 //! # Why no due time is slept through (proof sketch)
-//! | who inserts a call that is now the first | worker that goes to sleep |
+//! | who inserts a call that comes before the alarm | worker that goes to sleep |
 //! | --- | --- |
-//! | P1 publish `next` | W1 count as a sleeper (`Idle::doze`) |
-//! | P2 look whether all workers sleep | W2 read `next`, and sleep until then |
+//! | P1 publish the new alarm | W1 count as a sleeper (`Idle::doze`) |
+//! | P2 wake a sleeper, if there is one and nobody searches | W2 read the alarm, and sleep until then |
 //!
-//! Dekker's pattern, with a SeqCst fence between the two steps on either side: either W2 sees the new time, or P2
-//! sees the sleeper. If all sleep, P wakes one, which looks at the clock and sleeps to the new time. If one does
-//! not, then W1 of that one is still to come, and so is its W2. It may also be long in coming to it, or come to it
-//! never:
+//! Dekker's pattern, with a SeqCst fence between the two steps on either side: either W2 sees the new alarm, or P2
+//! sees the sleeper. So one worker at least has its W2 still to come: the sleeper that was woken, a searcher, or, if
+//! nobody sleeps, any. It may be long in coming to it, or come to it never:
 //! - It computes or is blocked: the watchdog looks every 10 ms while a worker is up, and starts what is due.
 //! - It ends (a replacement that lingered): it leaves the count of workers first, and then wakes a sleeper if
-//!   there are calls (`pass_on_deferred`); the same pattern once more.
+//!   there is an alarm (`pass_on_deferred`); the same pattern once more.
 //!
 //! The loom model `a_deferred_call_is_never_slept_through` checks the pattern.
 //!
-//! When the first time moves away, nobody is told: who sleeps to it looks once for nothing.
+//! (P2 could leave the sleepers alone if a worker is up, which looks before it sleeps. But who sets calls up is up
+//! itself, and may compute for long: its calls would wait for the watchdog beside workers that have nothing to do.)
 //!
 //! # Rejected
 //! - A timer of the worker that set the call up: it may be computing when the time has come, and calls come from
@@ -41,11 +45,12 @@
 use super::worker::Worker;
 use super::{Scheduler, lock};
 use crate::report::discard_payload;
+use crate::spawn::{Builder, start_accepted};
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 const NEVER: u64 = u64::MAX;
@@ -78,25 +83,31 @@ impl Table {
 /// The table of one runtime.
 pub(super) struct Deferred {
     table: Mutex<Table>,
-    /// The first time in it, as `clock::as_nanos` has it.
-    next: AtomicU64,
+    /// When to look at it, as `clock::as_nanos` has it.
+    alarm: AtomicU64,
 }
 
 impl Deferred {
     pub(super) fn new() -> Self {
-        Self { table: Mutex::default(), next: AtomicU64::new(NEVER) }
+        Self { table: Mutex::default(), alarm: AtomicU64::new(NEVER) }
     }
 
-    /// Step P1. Says whether the first time is earlier than before.
-    fn publish(&self, table: &Table) -> bool {
+    /// Step P1. Says whether that is a new alarm.
+    fn set_alarm(&self, _: &MutexGuard<'_, Table>, (at, _): CallKey) -> bool {
+        let at = crate::clock::as_nanos(at);
+        at < self.alarm.fetch_min(at, Ordering::SeqCst)
+    }
+
+    /// The alarm has come: the next one.
+    fn renew_alarm(&self, table: &MutexGuard<'_, Table>) {
         let first = table.by_time.first_key_value();
-        let next = first.map_or(NEVER, |(&(at, _), _)| crate::clock::as_nanos(at));
-        next < self.next.swap(next, Ordering::SeqCst)
+        let alarm = first.map_or(NEVER, |(&(at, _), _)| crate::clock::as_nanos(at));
+        self.alarm.store(alarm, Ordering::SeqCst);
     }
 
     fn is_due(&self, now: impl FnOnce() -> Instant) -> bool {
-        let next = self.next.load(Ordering::Relaxed);
-        next != NEVER && next <= crate::clock::as_nanos(now())
+        let alarm = self.alarm.load(Ordering::Relaxed);
+        alarm != NEVER && alarm <= crate::clock::as_nanos(now())
     }
 
     /// Those that are due, in order.
@@ -108,15 +119,8 @@ impl Deferred {
         {
             due.push(first.remove());
         }
-        self.publish(&table);
+        self.renew_alarm(&table);
         due
-    }
-
-    fn remove(&self, key: CallKey) -> Option<Call> {
-        let mut table = lock(&self.table);
-        let call = table.by_time.remove(&key)?;
-        self.publish(&table);
-        Some(call)
     }
 
     /// Drops all calls, and takes no more.
@@ -124,7 +128,7 @@ impl Deferred {
         let mut table = lock(&self.table);
         table.closed = true;
         let calls = std::mem::take(&mut table.by_time);
-        self.publish(&table);
+        self.renew_alarm(&table);
         drop(table);
         for call in calls.into_values() {
             // A destructor that panics must not spare the others theirs.
@@ -152,38 +156,31 @@ impl Scheduler {
             return Err(super::shut_down());
         }
         let key = table.insert(at, Call { function, created_at });
-        let is_earlier = self.deferred.publish(&table);
+        let is_new_alarm = self.deferred.set_alarm(&table, key);
         drop(table);
-        if is_earlier {
-            self.wake_for_deferred();
-        }
-        Ok(DeferredCall { scheduler: Arc::clone(self), key })
-    }
-
-    /// Step P2.
-    fn wake_for_deferred(&self) {
-        fence(Ordering::SeqCst);
-        if self.busy_workers() == 0 {
+        if is_new_alarm {
             self.wake_for_fresh();
         }
+        Ok(DeferredCall { scheduler: Arc::clone(self), key })
     }
 
     /// A worker has ended, and left the count of workers: another must look at the calls.
     pub(super) fn pass_on_deferred(&self) {
         fence(Ordering::SeqCst);
-        if self.deferred.next.load(Ordering::SeqCst) != NEVER {
+        if self.deferred.alarm.load(Ordering::SeqCst) != NEVER {
             self.wake_for_fresh();
         }
     }
 
-    /// Step W2: when the first call is due.
+    /// Step W2: when to look at the calls.
     pub(super) fn next_deferred(&self) -> Option<Instant> {
-        match self.deferred.next.load(Ordering::SeqCst) {
+        match self.deferred.alarm.load(Ordering::SeqCst) {
             NEVER => None,
-            next => Some(crate::clock::from_nanos(next)),
+            alarm => Some(crate::clock::from_nanos(alarm)),
         }
     }
 
+    /// Whether the alarm has come; its call may have been taken back.
     pub(super) fn has_due_call(&self) -> bool {
         self.deferred.is_due(crate::clock::now)
     }
@@ -200,7 +197,7 @@ impl Scheduler {
             due.reverse();
         }
         for call in due {
-            crate::spawn::start_accepted(self, call.created_at, call.function);
+            start_accepted(Builder::new(), self, call.created_at, call.function);
         }
         some
     }
@@ -216,7 +213,7 @@ impl DeferredCall {
     /// Takes the call back. `None`: it has been started, or taken back before, or dropped by the shutdown. Drop
     /// what it returns outside of locks.
     pub(crate) fn take(&self) -> Option<Call> {
-        self.scheduler.deferred.remove(self.key)
+        lock(&self.scheduler.deferred.table).by_time.remove(&self.key)
     }
 
     /// Moves the call to another time. False: it is too late, as for `take`.
@@ -225,10 +222,10 @@ impl DeferredCall {
         let mut table = lock(&deferred.table);
         let Some(call) = table.by_time.remove(&self.key) else { return false };
         self.key = table.insert(at, call);
-        let is_earlier = deferred.publish(&table);
+        let is_new_alarm = deferred.set_alarm(&table, self.key);
         drop(table);
-        if is_earlier {
-            self.scheduler.wake_for_deferred();
+        if is_new_alarm {
+            self.scheduler.wake_for_fresh();
         }
         true
     }
@@ -252,9 +249,26 @@ mod tests {
             .collect();
         assert_eq!(scheduler.next_deferred(), Some(soon));
         assert!(calls.iter_mut().all(|call| call.move_to(soon + Duration::from_secs(5))));
-        assert_eq!(scheduler.next_deferred(), Some(soon + Duration::from_secs(5)));
         assert!(calls.iter().all(|call| call.take().is_some() && call.take().is_none()));
-        assert_eq!(scheduler.next_deferred(), None);
         assert!(lock(&scheduler.deferred.table).by_time.is_empty());
+    }
+
+    #[test]
+    fn an_alarm_moves_to_a_later_time_only_when_it_has_come() {
+        let runtime = crate::Config::new().workers(1).start().expect("a runtime");
+        let scheduler = runtime.scheduler();
+        let now = crate::clock::now();
+        let set = |seconds| {
+            let at = now + Duration::from_secs(seconds);
+            scheduler.defer(at, Location::caller(), Box::new(|| ())).expect("it is not shut down")
+        };
+        let (first, last) = (set(60), set(120));
+        assert!(first.take().is_some());
+        assert_eq!(scheduler.next_deferred(), Some(now + Duration::from_secs(60)));
+        assert!(scheduler.deferred.take_due(now + Duration::from_secs(60)).is_empty());
+        assert_eq!(scheduler.next_deferred(), Some(now + Duration::from_secs(120)));
+        assert!(last.take().is_some());
+        assert!(scheduler.deferred.take_due(now + Duration::from_secs(120)).is_empty());
+        assert_eq!(scheduler.next_deferred(), None);
     }
 }

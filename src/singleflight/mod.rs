@@ -127,7 +127,8 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
     /// # Panics
     /// - If `f` panics, with its payload.
     /// - If the work that it waited for panics: the text names the goroutine that did it, and repeats its message.
-    /// - If `f` asks for its own key: it would wait for itself for ever.
+    /// - If `f` asks for its own key: it would wait for itself for ever. (Works that ask for each other's keys in a
+    ///   circle do that, as locks do: it is not noticed.)
     ///
     /// ```
     /// let group = lisle::singleflight::Group::new();
@@ -195,7 +196,14 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
 
 impl<V> Call<V> {
     fn new(over: Receiver<Infallible>) -> Self {
-        Self { leader: AtomicU64::new(0), callers: AtomicUsize::new(1), waiting: AtomicUsize::new(1), cancel: OnceLock::new(), ending: OnceLock::new(), over }
+        Self {
+            leader: AtomicU64::new(0),
+            callers: AtomicUsize::new(1),
+            waiting: AtomicUsize::new(1),
+            cancel: OnceLock::new(),
+            ending: OnceLock::new(),
+            over,
+        }
     }
 
     /// Of a call that is over.
@@ -216,13 +224,13 @@ fn remove<K: Hash + Eq, V>(
 
 /// The duty of a call's leader: to end it.
 struct Lead<K: Hash + Eq, V> {
+    /// Its end ends the call. The first to go: the key's destructor may take its time.
+    _over: Sender<Infallible>,
     calls: Arc<Calls<K, V>>,
     key: Arc<K>,
     call: Arc<Call<V>>,
     /// Whether the call is out of the map.
     is_retired: bool,
-    /// Its end ends the call.
-    _over: Sender<Infallible>,
 }
 
 impl<K: Hash + Eq, V> Lead<K, V> {

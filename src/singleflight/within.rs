@@ -63,7 +63,9 @@ where
         loop {
             ctx.check()?;
             let (call, is_ours) = match self.enter(&key) {
-                Role::Leader(lead) => (lead.start(ctx, f.take().expect("who leads does not come back here"), created_at), true),
+                Role::Leader(lead) => {
+                    (lead.start(ctx, f.take().expect("who leads does not come back here"), created_at), true)
+                }
                 Role::Follower(call) => (call, false),
             };
             select_biased! {

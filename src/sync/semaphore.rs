@@ -90,9 +90,23 @@ impl Semaphore {
         self.take(wanted, None, given_up).then(|| Permit { semaphore: self, count: wanted })
     }
 
+    /// As `acquire_unless`, for a permit that may go anywhere.
+    pub(crate) fn acquire_owned_unless(
+        self: &Arc<Self>,
+        wanted: usize,
+        given_up: impl Fn() -> bool,
+    ) -> Option<OwnedPermit> {
+        self.take(wanted, None, given_up).then(|| OwnedPermit { semaphore: Arc::clone(self), count: wanted })
+    }
+
     /// `wanted` permits if they are free and nobody waits. Never waits.
     pub fn try_acquire(&self, wanted: usize) -> Option<Permit<'_>> {
         self.try_take(wanted).then(|| Permit { semaphore: self, count: wanted })
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a permit that may go anywhere.
+    pub fn try_acquire_owned(self: &Arc<Self>, wanted: usize) -> Option<OwnedPermit> {
+        self.try_take(wanted).then(|| OwnedPermit { semaphore: Arc::clone(self), count: wanted })
     }
 
     /// Permits that are free now.
@@ -102,7 +116,7 @@ impl Semaphore {
 
     fn try_take(&self, wanted: usize) -> bool {
         let mut state = lock(&self.state);
-        let free = state.free >= wanted && state.waiters.is_empty();
+        let free = wanted == 0 || state.free >= wanted && state.waiters.is_empty();
         if free {
             state.free -= wanted;
         }

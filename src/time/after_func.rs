@@ -16,7 +16,8 @@ use std::time::Duration;
 /// It starts within some tens of microseconds after it is due if a worker is free. If all workers compute, or block
 /// outside lisle, it starts as other fresh work does then: by a replacement worker, some 10 to 60 ms later.
 ///
-/// Cost: one allocation or two and 0.1–0.3 µs; the goroutine comes when it is due.
+/// Cost: one allocation or two and 0.1–0.3 µs; the goroutine comes when it is due. If no other call comes before it, an
+/// idle worker is told of it, by a system call.
 ///
 /// # Panics
 /// If the runtime cannot start, or is shut down.
