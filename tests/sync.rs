@@ -337,3 +337,21 @@ fn a_waiter_for_a_once_outlasts_a_closure_that_panicked() {
         assert_eq!(waiter.join().unwrap(), 5);
     });
 }
+
+/// What compiles with std's types compiles with lisle's.
+#[test]
+fn guards_are_covariant_and_cells_may_borrow_from_what_is_declared_later() {
+    fn shorter<'g, 'a>(
+        guard: lisle::sync::RwLockReadGuard<'g, &'static str>,
+    ) -> lisle::sync::RwLockReadGuard<'g, &'a str> {
+        guard
+    }
+    let lock = lisle::sync::RwLock::new("long-lived");
+    assert_eq!(*shorter(lock.read().unwrap()), "long-lived");
+
+    let cell = lisle::sync::OnceLock::new();
+    {
+        let text = String::from("short-lived");
+        cell.set(&text).unwrap();
+    }
+}

@@ -4,8 +4,6 @@ use super::once::Once;
 use crate::atomics::const_fn;
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A cell that is written to once, as [`std::sync::OnceLock`].
@@ -17,10 +15,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// assert_eq!(NAME.set("rope".into()), Err("rope".into()));
 /// ```
 pub struct OnceLock<T> {
-    /// Complete exactly when `value` is initialised.
+    /// Complete exactly when there is a value.
     once: Once,
-    value: UnsafeCell<MaybeUninit<T>>,
-    _owns: PhantomData<T>,
+    /// An `Option`, although `once` knows: so that no `Drop` of ours is needed, which would forbid a value that borrows
+    /// from what is declared after the cell (std has the unstable `may_dangle` for that).
+    value: UnsafeCell<Option<T>>,
 }
 
 // SAFETY: the value goes to the thread that takes it out.
@@ -35,21 +34,20 @@ impl<T> OnceLock<T> {
         /// An empty cell.
         #[must_use]
         pub const fn new() -> Self {
-            Self { once: Once::new(), value: UnsafeCell::new(MaybeUninit::uninit()), _owns: PhantomData }
+            Self { once: Once::new(), value: UnsafeCell::new(None) }
         }
     }
 
     /// The value, if it is there. Never waits.
     #[inline]
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: complete means initialised, and nothing changes it while `&self` lives.
-        self.once.is_completed().then(|| unsafe { (*self.value.get()).assume_init_ref() })
+        // SAFETY: complete means that it is there, and nothing changes it while `&self` lives.
+        self.once.is_completed().then(|| unsafe { (*self.value.get()).as_ref().unwrap_unchecked() })
     }
 
     /// The value, if it is there, to change.
     pub fn get_mut(&mut self) -> Option<&mut T> {
-        // SAFETY: complete means initialised.
-        self.once.is_completed().then(|| unsafe { self.value.get_mut().assume_init_mut() })
+        self.value.get_mut().as_mut()
     }
 
     /// Waits until another has set the value.
@@ -83,7 +81,7 @@ impl<T> OnceLock<T> {
         self.once.call_once_force(|_| {
             let value = f();
             // SAFETY: the once lets one closure run, and nobody reads before it has completed.
-            unsafe { (*self.value.get()).write(value) };
+            unsafe { *self.value.get() = Some(value) };
         });
         self.get().expect("complete means initialised")
     }
@@ -99,14 +97,7 @@ impl<T> OnceLock<T> {
             return None;
         }
         self.once = Once::new();
-        // SAFETY: it was complete, and the new once says empty: the value is read out exactly once.
-        Some(unsafe { self.value.get_mut().assume_init_read() })
-    }
-}
-
-impl<T> Drop for OnceLock<T> {
-    fn drop(&mut self) {
-        drop(self.take());
+        self.value.get_mut().take()
     }
 }
 

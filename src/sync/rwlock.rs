@@ -226,7 +226,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         self.raw.read();
-        self.poison.wrap(RwLockReadGuard { lock: self, _not_send: PhantomData })
+        self.poison.wrap(RwLockReadGuard::new(self))
     }
 
     /// Takes a shared lock if that needs no waiting.
@@ -238,7 +238,7 @@ impl<T: ?Sized> RwLock<T> {
         if !self.raw.try_read() {
             return Err(TryLockError::WouldBlock);
         }
-        Ok(self.poison.wrap(RwLockReadGuard { lock: self, _not_send: PhantomData })?)
+        Ok(self.poison.wrap(RwLockReadGuard::new(self))?)
     }
 
     /// Waits for the exclusive lock.
@@ -312,8 +312,17 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 /// A shared lock; dropping it lets go. As [`std::sync::RwLockReadGuard`].
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockReadGuard<'a, T: ?Sized + 'a> {
-    lock: &'a RwLock<T>,
-    _not_send: PhantomData<*const ()>,
+    /// Not the lock itself, which would make the guard invariant in `T`.
+    data: std::ptr::NonNull<T>,
+    raw: &'a RawRwLock,
+}
+
+impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
+    fn new(lock: &'a RwLock<T>) -> Self {
+        // SAFETY: the address of a field is not null.
+        let data = unsafe { std::ptr::NonNull::new_unchecked(lock.data.get()) };
+        Self { data, raw: &lock.raw }
+    }
 }
 
 // SAFETY: `&RwLockReadGuard` gives `&T` and nothing more.
@@ -325,14 +334,14 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         // SAFETY: readers hold the lock, so there is no writer.
-        unsafe { &*self.lock.data.get() }
+        unsafe { self.data.as_ref() }
     }
 }
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.raw.unlock_read();
+        self.raw.unlock_read();
     }
 }
 
@@ -365,7 +374,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         let guard = ManuallyDrop::new(guard);
         guard.lock.poison.leave(guard.witness);
         guard.lock.raw.downgrade();
-        RwLockReadGuard { lock: guard.lock, _not_send: PhantomData }
+        RwLockReadGuard::new(guard.lock)
     }
 }
 
