@@ -4,7 +4,7 @@
 //! | body | whose it is |
 //! | --- | --- |
 //! | `Waiting` | the queue's: [`Job`] runs it, or cancels it when it is dropped |
-//! | `Running` | the worker's |
+//! | `Running` | that of the worker with this number |
 //! | `Ended` | the handle's, which takes the result, or drops it when it is dropped itself |
 //! | `Gone` | nobody's |
 //!
@@ -21,7 +21,7 @@ use crate::unwind::{Unwound, catch};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -42,7 +42,7 @@ struct State<F, T> {
 
 enum Body<F, T> {
     Waiting(F),
-    Running,
+    Running(u64),
     Ended(thread::Result<T>),
     Gone,
 }
@@ -82,13 +82,21 @@ impl<F: FnOnce() -> T, T> Task<F, T> {
     /// Drops a result that nobody wants; a panic is told.
     fn abandon(&self, result: thread::Result<T>) {
         let panic = match result {
-            Ok(value) => catch_unwind(AssertUnwindSafe(move || drop(value))).err(),
+            Ok(value) => catch(move || drop(value)).map_err(payload_of).err(),
             Err(payload) => Some(payload),
         };
         if let Some(payload) = panic.filter(|payload| !payload.is::<crate::Exited>() && !payload.is::<Cancelled>()) {
             let who = format_args!("a task that was submitted to a pool at {}", self.submitted_at).to_string();
             crate::runtime::unjoined_panic(who, payload);
         }
+    }
+}
+
+/// What `join` gives for a closure that ended so.
+fn payload_of(unwound: Unwound) -> Box<dyn Any + Send> {
+    match unwound {
+        Unwound::Exited => Box::new(crate::Exited { id: with_current(|g| g.id) }),
+        Unwound::Panicked(payload) => payload,
     }
 }
 
@@ -100,22 +108,17 @@ trait Run: Send + Sync {
 
 impl<F: FnOnce() -> T + Send, T: Send> Run for Task<F, T> {
     fn run(&self, worker: &WorkerCounters) {
-        let Body::Waiting(f) = self.replace(Body::Running) else {
+        let Body::Waiting(f) = self.replace(Body::Running(with_current(|g| g.id))) else {
             unreachable!("a task is in the queue once");
         };
         worker.started.fetch_add(1, Relaxed);
-        let result = catch(f).map_err(|unwound| -> Box<dyn Any + Send> {
-            match unwound {
-                Unwound::Exited => Box::new(crate::Exited { id: with_current(|g| g.id) }),
-                Unwound::Panicked(payload) => {
-                    worker.panicked.fetch_add(1, Relaxed);
-                    payload
-                }
-            }
-        });
+        let result = catch(f);
+        if matches!(result, Err(Unwound::Panicked(_))) {
+            worker.panicked.fetch_add(1, Relaxed);
+        }
         // Before a joiner hears of it.
         worker.completed.fetch_add(1, Relaxed);
-        self.end(result);
+        self.end(result.map_err(payload_of));
     }
 
     fn cancel(&self) {
@@ -123,11 +126,11 @@ impl<F: FnOnce() -> T + Send, T: Send> Run for Task<F, T> {
         if !matches!(state.body, Body::Waiting(_)) {
             return;
         }
-        let closure = std::mem::replace(&mut state.body, Body::Running);
+        let closure = std::mem::replace(&mut state.body, Body::Gone);
         drop(state);
         self.counters.cancelled.fetch_add(1, Relaxed);
-        let dropped = catch_unwind(AssertUnwindSafe(move || drop(closure)));
-        self.end(Err(dropped.err().unwrap_or_else(|| Box::new(Cancelled))));
+        let dropped = catch(move || drop(closure));
+        self.end(Err(dropped.map_or_else(payload_of, |()| Box::new(Cancelled))));
     }
 }
 
@@ -159,7 +162,7 @@ impl Drop for Job {
 
 /// A task as its handle sees it.
 trait Await<T>: Send + Sync {
-    /// Leaves the caller's address, if there is no result yet.
+    /// Leaves the caller's address, if there is no result yet. Panics if the caller is the task itself.
     fn take_or_enlist(&self) -> Option<thread::Result<T>>;
     fn is_finished(&self) -> bool;
     fn detach(&self);
@@ -174,7 +177,12 @@ impl<F: FnOnce() -> T + Send, T: Send> Await<T> for Task<F, T> {
                 _ => unreachable!("it was looked at under the same lock"),
             }
         }
-        state.joiner = Some(current());
+        let is_own = matches!(state.body, Body::Running(worker) if worker == with_current(|g| g.id));
+        if !is_own {
+            state.joiner = Some(current());
+        }
+        drop(state);
+        assert!(!is_own, "a task of a pool tried to join itself: it would wait for its own end for ever");
         None
     }
 
@@ -218,6 +226,9 @@ impl<T> Handle<T> {
     /// # Errors
     /// The payload of its panic; [`Exited`](crate::Exited) if it called [`exit`](crate::exit); [`Cancelled`] if the
     /// pool's context was cancelled before it started.
+    ///
+    /// # Panics
+    /// If a task joins itself.
     pub fn join(self) -> thread::Result<T> {
         loop {
             if let Some(result) = self.task.take_or_enlist() {
