@@ -240,6 +240,41 @@ fn a_task_that_waits_for_its_own_pool_is_told() {
 }
 
 #[test]
+fn a_task_that_joins_itself_is_told() {
+    let pool = Pool::builder().workers(1).build();
+    let (give, own) = channel::bounded::<Handle<()>>(1);
+    let (tell, told) = channel::bounded(1);
+    let confused = pool.submit(move || {
+        let own = own.recv().unwrap();
+        let payload = catch_unwind(AssertUnwindSafe(|| own.join())).unwrap_err();
+        tell.send(text_of(payload)).unwrap();
+    });
+    give.send(confused.unwrap()).unwrap();
+    assert!(told.recv_timeout(Duration::from_secs(20)).expect("it waits for itself").contains("its own end"));
+    pool.close_and_wait();
+}
+
+#[test]
+fn exit_in_the_destructor_of_a_result_leaves_nothing_to_later_tasks() {
+    struct Exits;
+    impl Drop for Exits {
+        fn drop(&mut self) {
+            lisle::exit();
+        }
+    }
+    let pool = Pool::builder().workers(1).build();
+    drop(pool.submit(|| Exits).unwrap());
+    let mutex = Arc::new(lisle::sync::Mutex::new(()));
+    let shared = Arc::clone(&mutex);
+    let panics = pool.submit(move || {
+        let _guard = shared.lock().unwrap();
+        panic!("with the lock in its hands");
+    });
+    assert!(panics.unwrap().join().is_err());
+    assert!(mutex.is_poisoned());
+}
+
+#[test]
 fn metrics_tell_where_the_tasks_are() {
     let pool = Pool::builder().workers(2).queue(10).build();
     let (release, running) = occupy(&pool);

@@ -251,6 +251,20 @@ fn a_tracked_goroutine_that_would_wait_for_itself_panics() {
     tracker.shutdown(LONG).unwrap();
 }
 
+/// Also before the one who started it has come back from that.
+#[test]
+fn a_tracked_goroutine_is_known_by_its_number_from_its_first_moment() {
+    let tracker = tracker();
+    for _ in 0..20_000 {
+        let own = tracker.clone();
+        let started = tracker.go(move || {
+            let id = lisle::current().id();
+            own.running().iter().any(|running| running.id == Some(id))
+        });
+        assert!(started.unwrap().join().unwrap());
+    }
+}
+
 #[test]
 fn a_goroutine_that_cannot_be_started_is_not_tracked() {
     let (runtime, tracker) = (one_worker(), tracker());

@@ -241,6 +241,31 @@ fn a_context_that_is_done_for_another_reason_gives_the_signal_back() {
 }
 
 #[test]
+fn a_destructor_that_panics_does_not_end_the_delivery() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a value of a context that nobody has any more");
+        }
+    }
+    impl context::Key for Bomb {
+        type Value = Self;
+    }
+    if let Some(output) = in_child("a_destructor_that_panics_does_not_end_the_delivery", &[]) {
+        return assert_well(&output);
+    }
+    let receiver = signal::notify(&[SIGUSR1]).unwrap();
+    let parent = context::with_value::<Bomb>(&context::background(), Bomb);
+    drop(signal::notify_context(&parent, &[SIGUSR1]).unwrap());
+    drop(parent);
+    // The delivery has the last hold on the value, and finds that out at the first of them.
+    for _ in 0..3 {
+        send(SIGUSR1);
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(5)), Ok(SIGUSR1));
+    }
+}
+
+#[test]
 fn a_handler_fits_on_the_smallest_goroutine_stack() {
     if let Some(output) = in_child("a_handler_fits_on_the_smallest_goroutine_stack", &[]) {
         return assert_well(&output);

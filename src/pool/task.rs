@@ -4,7 +4,7 @@
 //! | body | whose it is |
 //! | --- | --- |
 //! | `Waiting` | its [`Job`]'s, which runs it, or cancels it when it is dropped |
-//! | `Running` | its goroutine's |
+//! | `Running` | that of the goroutine with this number |
 //! | `Ended` | the handle's, which takes the result, or drops it when it is dropped itself |
 //! | `Gone` | nobody's |
 //!
@@ -42,7 +42,7 @@ struct State<F, T> {
 
 enum Body<F, T> {
     Waiting(F),
-    Running,
+    Running(u64),
     Ended(thread::Result<T>),
     Gone,
 }
@@ -56,7 +56,7 @@ impl<F: FnOnce() -> T, T> Task<F, T> {
     /// The closure, for the one who asks first.
     fn take_closure(&self) -> Option<F> {
         let mut state = lock(&self.state);
-        match std::mem::replace(&mut state.body, Body::Running) {
+        match std::mem::replace(&mut state.body, Body::Running(with_current(|g| g.id))) {
             Body::Waiting(f) => Some(f),
             other => {
                 state.body = other;
@@ -160,7 +160,7 @@ impl Drop for Job {
 
 /// A task as its handle sees it.
 trait Await<T>: Send + Sync {
-    /// Leaves the caller's address, if there is no result yet.
+    /// Leaves the caller's address, if there is no result yet. Panics if the caller is the task itself.
     fn take_or_enlist(&self) -> Option<thread::Result<T>>;
     fn is_finished(&self) -> bool;
     fn detach(&self);
@@ -174,6 +174,12 @@ impl<F: FnOnce() -> T + Send, T: Send> Await<T> for Task<F, T> {
                 Body::Ended(result) => return Some(result),
                 _ => unreachable!("it was looked at under the same lock"),
             }
+        }
+        if let Body::Running(runner) = state.body
+            && runner == with_current(|g| g.id)
+        {
+            drop(state);
+            panic!("a pool's task tried to join itself: it would wait for its own end for ever");
         }
         state.joiner = Some(current());
         None
@@ -219,6 +225,9 @@ impl<T> Handle<T> {
     /// # Errors
     /// The payload of its panic; [`Exited`](crate::Exited) if it called [`exit`](crate::exit); [`Cancelled`] if the
     /// pool's context was done, or its runtime shut down, before it started.
+    ///
+    /// # Panics
+    /// If a task joins itself.
     pub fn join(self) -> thread::Result<T> {
         loop {
             if let Some(result) = self.task.take_or_enlist() {

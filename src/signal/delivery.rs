@@ -2,7 +2,8 @@
 //!
 //! signal-hook's handler, which runs on whatever thread the kernel picks, sets a flag for the signal and writes a
 //! byte to a pipe. A thread of ours reads the pipe and tells the listeners. It depends on no worker, so that Ctrl-C
-//! works while all of them are stuck; and it runs no code of the user's.
+//! works while all of them are stuck. Of the user's code it runs destructors only, those of the values of a context
+//! that nobody else has any more; if one panics, the thread goes on.
 //!
 //! # Invariants
 //! - `STATE.default` has an entry for each signal whose handler is installed, and handlers stay installed.
@@ -20,9 +21,11 @@
 
 use super::Signal;
 use super::listener::{Listener, Told};
+use crate::report::discard_payload;
 use signal_hook::iterator::{Handle, Signals};
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -99,22 +102,29 @@ fn has_default_action(signal: Signal) -> io::Result<bool> {
 /// Tells all who listen for it. The list is out of the lock meanwhile; who begins to listen now listens for the
 /// next signal.
 fn deliver(signal: Signal) {
-    let mut listeners = std::mem::take(&mut state().listeners);
+    let listeners = std::mem::take(&mut state().listeners);
     let mut heard = false;
-    listeners.retain(|listener| {
-        if !listener.signals().contains(&signal) {
-            return true;
-        }
+    let mut staying = Vec::with_capacity(listeners.len());
+    for listener in listeners {
         let told = listener.tell(signal);
-        heard |= told != Told::HasGone;
-        told == Told::Stays
-    });
+        heard |= matches!(told, Told::Stays | Told::Leaves);
+        match told {
+            Told::Unconcerned | Told::Stays => staying.push(listener),
+            Told::Leaves | Told::HasGone => drop_safely(listener),
+        }
+    }
     let mut state = state();
-    state.listeners.append(&mut listeners);
+    state.listeners.append(&mut staying);
     let has_default = state.default.get(&signal) == Some(&true);
     drop(state);
     if !heard && has_default {
         // For a number of its table, which ours all are, it does not fail.
         let _ = signal_hook::low_level::emulate_default_handler(signal.number());
     }
+}
+
+/// Its context may be the last to hold values of the user's, whose destructors may panic.
+fn drop_safely(listener: Listener) {
+    let dropped = catch_unwind(AssertUnwindSafe(move || drop(listener)));
+    dropped.err().into_iter().for_each(discard_payload);
 }

@@ -1,7 +1,7 @@
 //! Who listens for signals: a channel, or a context.
 
 use super::{Received, Signal};
-use crate::channel::{Sender, TrySendError};
+use crate::channel::{Sender, TryRecvError, TrySendError};
 use crate::context::{CancelCause, Context};
 
 pub(super) struct Listener {
@@ -17,6 +17,8 @@ enum Target {
 /// What became of the attempt to tell a listener.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
+    /// It does not listen for that signal, and was not told.
+    Unconcerned,
     /// It has heard, and listens on.
     Stays,
     /// It has heard, and that was enough for it.
@@ -38,14 +40,18 @@ impl Listener {
         &self.signals
     }
 
+    /// Asked under a lock, so it must not end a context whose deadline has just passed, as `err` would.
     pub(super) fn has_gone(&self) -> bool {
         match &self.target {
             Target::Channel(sender) => sender.is_disconnected(),
-            Target::Context(context, _) => context.err().is_some(),
+            Target::Context(context, _) => context.done().try_recv() == Err(TryRecvError::Disconnected),
         }
     }
 
     pub(super) fn tell(&self, signal: Signal) -> Told {
+        if !self.signals.contains(&signal) {
+            return Told::Unconcerned;
+        }
         match &self.target {
             Target::Channel(sender) => match sender.try_send(signal) {
                 Ok(()) | Err(TrySendError::Full(_)) => Told::Stays,
