@@ -430,3 +430,18 @@ fn a_try_inside_no_switch_does_not_wait_for_a_neighbour_that_cannot_run() {
         assert!(selecting.join().unwrap());
     });
 }
+
+#[test]
+fn a_biased_select_keeps_its_order_when_an_operation_is_removed() {
+    let channels = [(); 3].map(|()| {
+        let (sender, receiver) = unbounded();
+        sender.send(()).unwrap();
+        (sender, receiver)
+    });
+    let mut select = Select::new_biased();
+    for (_, receiver) in &channels {
+        select.recv(receiver);
+    }
+    select.remove(0);
+    assert_eq!(select.ready(), 1);
+}

@@ -199,7 +199,7 @@ impl<'a> Select<'a> {
     pub fn remove(&mut self, index: usize) {
         assert!(index < self.next_index, "index out of bounds; {index} >= {}", self.next_index);
         let position = self.arms.iter().position(|arm| arm.index == index);
-        self.arms.swap_remove(position.expect("no operation with this index"));
+        self.arms.remove(position.expect("no operation with this index"));
     }
 
     /// Begins an operation that can go ahead at once.
