@@ -1,0 +1,79 @@
+//! Small programs that need a process of their own, since what they show is how a process ends; and the compiler.
+
+use crate::lesson::{Failure, project};
+use std::io::Read;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// By name.
+const PROGRAMS: &[(&str, fn())] = &[("forgets_to_wait", crate::waitgroups::forgets_to_wait)];
+
+/// Runs one in this process: what the command `week7 program NAME` does.
+pub(crate) fn run(name: &str) -> ExitCode {
+    let Some((_, program)) = PROGRAMS.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<_> = PROGRAMS.iter().map(|(name, _)| *name).collect();
+        eprintln!("there is no program `{name}`, only {}", known.join(", "));
+        return ExitCode::from(2);
+    };
+    program();
+    ExitCode::SUCCESS
+}
+
+/// Runs one as a process of its own, prints what it prints, and how it ended; returns its output.
+pub(crate) fn start(name: &str) -> Result<String, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["program", name]);
+    show(&mut command)
+}
+
+/// Runs a command to its end, prints what it prints on stdout and stderr, indented, and its exit status.
+pub(crate) fn show(command: &mut Command) -> Result<String, Failure> {
+    let (text, status) = lisle::blocking(|| collect(command))?;
+    text.lines().for_each(|line| println!("    {line}"));
+    println!("  ({status})");
+    Ok(text)
+}
+
+fn collect(command: &mut Command) -> std::io::Result<(String, String)> {
+    let (mut reader, writer) = std::io::pipe()?;
+    let mut child =
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).env("NO_COLOR", "1").spawn()?;
+    // Else our own ends of the pipe would keep it open.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut text = String::new();
+    reader.read_to_string(&mut text)?;
+    Ok((text, child.wait()?.to_string()))
+}
+
+/// What the compiler says to a program in `refused/`, asked now; or, without a compiler at hand, what it said when the
+/// course was last checked.
+pub(crate) fn ask_the_compiler(example: &str, recorded: &str) -> Result<(), Failure> {
+    println!("  cargo build -p week7 --example {example} --features refused");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args(["build", "--quiet", "-p", "week7", "--features", "refused", "--example", example])
+        .current_dir(project());
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    match lisle::blocking(|| collect(&mut cargo)) {
+        Ok((text, _)) if text.contains("error[E") => print_indented(&text),
+        Ok((text, _)) => {
+            print_indented(&text);
+            println!("  (That is not about the program: the compiler could not be asked. Recorded at the last check:)");
+            print_indented(recorded);
+        }
+        Err(error) => {
+            println!("  (cargo: {error}. Recorded at the last check of the course:)");
+            print_indented(recorded);
+        }
+    }
+    Ok(())
+}
+
+fn print_indented(text: &str) {
+    text.lines().for_each(|line| println!("    {line}"));
+}
+
+/// A moment long enough for what has been started to begin.
+pub(crate) const MOMENT: Duration = Duration::from_millis(50);
