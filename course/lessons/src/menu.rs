@@ -1,7 +1,7 @@
 //! What `week7` shows by itself: the lessons, how far the learner is, and what comes next.
 
 use crate::lesson::{self, ALL, Lesson, Options, Selection};
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::screen;
 use std::process::ExitCode;
 
@@ -19,12 +19,26 @@ pub(crate) fn show() -> ExitCode {
             lesson.title
         ));
     }
+    screen::line(&exercises());
     screen::line(&what_next(&progress));
     if screen::is_interactive() { choose(&progress) } else { ExitCode::SUCCESS }
 }
 
 fn passed(progress: &Progress, lesson: &Lesson) -> usize {
     lesson.sections.iter().filter(|section| progress.has_passed(lesson.name, section.name)).count()
+}
+
+fn exercises() -> String {
+    let all = include_str!("../../exercises/info.toml").matches("[[exercises]]").count();
+    match progress::exercises() {
+        Some((done, _)) if done == all => format!("   exercises: all {all} are done."),
+        Some((done, current)) => {
+            format!("   exercises: {done} of {all} done; at `{current}`. Go on: cd course/exercises && rustlings")
+        }
+        None => format!(
+            "   exercises: {all}, which check themselves: cargo install rustlings; cd course/exercises && rustlings"
+        ),
+    }
 }
 
 /// The first lesson that has sections which were not seen yet.

@@ -1,5 +1,5 @@
 //! Which sections have been seen: a line each in `course/.progress`, which git ignores. `WEEK7_PROGRESS` names another
-//! file.
+//! file. Of the exercises, the tool `rustlings` keeps account itself; its file is read here.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -37,4 +37,14 @@ impl Progress {
             eprintln!("{}: {error}: the progress cannot be kept", self.file.display());
         }
     }
+}
+
+/// How many exercises `rustlings` counts as done, and its current one. `None` before its first start.
+pub(crate) fn exercises() -> Option<(usize, String)> {
+    let file = crate::lesson::project().join("course/exercises/.rustlings-state.txt");
+    let text = std::fs::read_to_string(file).ok()?;
+    // A warning, an empty line, the current exercise, an empty line, those that are done.
+    let mut lines = text.lines().skip(2);
+    let current = lines.next()?.to_owned();
+    Some((lines.skip(1).filter(|line| !line.is_empty()).count(), current))
 }

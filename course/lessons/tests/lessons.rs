@@ -65,6 +65,7 @@ fn the_menu_shows_all_lessons_and_what_comes_next() {
         assert!(text.lines().any(|line| line.contains(lesson) && line.contains(" 0 of ")), "{lesson}: {text}");
     }
     assert!(text.contains("Next: cargo run --release -p week7 -- goroutine_basics\n"), "{text}");
+    assert!(text.contains("   exercises: ") && text.contains("cd course/exercises && rustlings"), "{text}");
 }
 
 #[test]
