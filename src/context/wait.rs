@@ -3,7 +3,8 @@
 use super::node::{Canceller, Reaction};
 use super::{Context, Error, RecvError, SendError};
 use crate::channel::{Receiver, RecvTimeoutError, Sender};
-use crate::park::{current, spend_budget};
+use crate::observe::{self, Op};
+use crate::park::current;
 use crate::select_biased;
 use crate::sync::{OwnedPermit, Permit, Semaphore};
 use std::fmt;
@@ -140,7 +141,7 @@ impl Context {
                 return error;
             }
             f();
-            spend_budget();
+            observe::enter(Op::ContextError, self);
         }
     }
 

@@ -23,7 +23,8 @@
 use super::poison::{Flag, Witness};
 use super::wait_list::{AsWaitList, Ticket, WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicU32, Ordering, const_fn, lock, spin_loop};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -75,7 +76,6 @@ impl RawMutex {
 
     #[inline]
     pub(crate) fn lock(&self) {
-        spend_budget();
         if !self.try_lock_fast() {
             self.lock_slow();
         }
@@ -240,9 +240,27 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// The guard all the same, if a holder panicked.
     #[inline]
+    #[track_caller]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        if observe::enter(Op::MutexLock, &self.raw) {
+            return self.lock_watched();
+        }
         self.raw.lock();
         MutexGuard::new(self)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn lock_watched(&self) -> LockResult<MutexGuard<'_, T>> {
+        self.raw.lock();
+        self.guard_watched()
+    }
+
+    #[track_caller]
+    fn guard_watched(&self) -> LockResult<MutexGuard<'_, T>> {
+        observe::locked(&self.raw);
+        let witness = self.poison.enter_watched();
+        self.poison.wrap(MutexGuard { mutex: self, witness, _not_send: PhantomData })
     }
 
     /// Takes the lock if it is free. Never waits.
@@ -250,9 +268,14 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// `WouldBlock` if it is not free; the guard all the same, if a holder panicked.
     #[inline]
+    #[track_caller]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        let is_watched = observe::touch(Op::MutexTryLock, &self.raw);
         if !self.raw.try_lock() {
             return Err(TryLockError::WouldBlock);
+        }
+        if is_watched {
+            return Ok(self.guard_watched()?);
         }
         Ok(MutexGuard::new(self)?)
     }
@@ -325,6 +348,15 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     pub(crate) fn mutex(&self) -> &'a Mutex<T> {
         self.mutex
     }
+
+    /// Lets go of the lock as a part of a wait.
+    pub(crate) fn unlock_to_wait(self) {
+        let this = std::mem::ManuallyDrop::new(self);
+        if this.mutex.poison.leave(this.witness) {
+            observe::unlocking_to_wait(&this.mutex.raw);
+        }
+        this.mutex.raw.unlock();
+    }
 }
 
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
@@ -348,7 +380,9 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.poison.leave(self.witness);
+        if self.mutex.poison.leave(self.witness) {
+            observe::unlocking(Op::MutexUnlock, &self.mutex.raw);
+        }
         self.mutex.raw.unlock();
     }
 }

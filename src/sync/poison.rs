@@ -10,10 +10,16 @@ pub(crate) struct Flag {
     failed: AtomicBool,
 }
 
-/// Whether the thread was unwinding already when the lock was taken.
-#[derive(Clone, Copy)]
-pub(crate) struct Witness {
-    panicking: bool,
+/// What was so when the lock was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Witness {
+    Plain,
+    /// The thread was unwinding already.
+    Panicking,
+    /// Somebody watches: so letting go is told, too. (Kept here, where unlocking has to look anyhow.)
+    Watched,
+    WatchedPanicking,
 }
 
 impl Flag {
@@ -24,13 +30,38 @@ impl Flag {
     /// To be called when the lock was taken.
     #[inline]
     pub(crate) fn enter(&self) -> Witness {
-        Witness { panicking: std::thread::panicking() }
+        if std::thread::panicking() { Witness::Panicking } else { Witness::Plain }
     }
 
-    /// To be called before the lock is let go.
+    /// As `enter`, when somebody watches.
     #[inline]
-    pub(crate) fn leave(&self, witness: Witness) {
-        if !witness.panicking && std::thread::panicking() && !crate::park::is_exiting() {
+    pub(crate) fn enter_watched(&self) -> Witness {
+        if std::thread::panicking() { Witness::WatchedPanicking } else { Witness::Watched }
+    }
+
+    /// To be called before the lock is let go. Returns whether somebody watches.
+    #[inline]
+    pub(crate) fn leave(&self, witness: Witness) -> bool {
+        if witness == Witness::Plain {
+            if std::thread::panicking() {
+                self.fail();
+            }
+            return false;
+        }
+        self.leave_specially(witness)
+    }
+
+    #[cold]
+    fn leave_specially(&self, witness: Witness) -> bool {
+        if witness == Witness::Watched && std::thread::panicking() {
+            self.fail();
+        }
+        witness != Witness::Panicking
+    }
+
+    #[cold]
+    fn fail(&self) {
+        if !crate::park::is_exiting() {
             self.failed.store(true, Ordering::Relaxed);
         }
     }

@@ -18,7 +18,8 @@
 use super::poison::{Flag, Witness};
 use super::wait_list::{WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicUsize, Ordering, const_fn, lock};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -73,18 +74,32 @@ impl RawRwLock {
     }
 
     #[inline]
+    #[track_caller]
     fn read(&self) {
-        spend_budget();
+        observe::enter(Op::RwLockRead, self);
         if !self.try_read() {
             self.wait(Kind::Reader);
         }
+        observe::acquire(self);
     }
 
     #[inline]
+    #[track_caller]
     fn write(&self) {
-        spend_budget();
+        observe::enter(Op::RwLockWrite, self);
         if !self.try_write() {
             self.wait(Kind::Writer);
+        }
+        self.note_written();
+    }
+
+    /// The exclusive lock has been taken.
+    #[inline(always)]
+    #[track_caller]
+    fn note_written(&self) {
+        if observe::is_on() {
+            observe::locked(self);
+            observe::acquire(&self.queue);
         }
     }
 
@@ -123,6 +138,10 @@ impl RawRwLock {
 
     #[inline]
     fn unlock_read(&self) {
+        if observe::touch(Op::RwLockUnlock, self) {
+            // Readers do not order each other: only who takes the exclusive lock looks here.
+            observe::release(&self.queue);
+        }
         let before = self.state.fetch_sub(READER, Ordering::AcqRel);
         if before == READER | QUEUED {
             self.hand_over(0);
@@ -131,6 +150,9 @@ impl RawRwLock {
 
     #[inline]
     fn unlock_write(&self) {
+        if observe::is_on() {
+            observe::unlocking(Op::RwLockUnlock, self);
+        }
         let before = self.state.fetch_and(!WRITER, Ordering::AcqRel);
         if before & QUEUED != 0 {
             self.hand_over(0);
@@ -139,6 +161,9 @@ impl RawRwLock {
 
     /// A writer becomes a reader, and lets the readers at the head of the queue in.
     fn downgrade(&self) {
+        if observe::is_on() {
+            observe::unlocking(Op::RwLockDowngrade, self);
+        }
         if self.state.compare_exchange(WRITER, READER, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             self.hand_over(READER);
         }
@@ -224,6 +249,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// The guard all the same, if a writer panicked.
     #[inline]
+    #[track_caller]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         self.raw.read();
         self.poison.wrap(RwLockReadGuard::new(self))
@@ -234,10 +260,13 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// `WouldBlock` if a writer holds or awaits the lock; the guard all the same, if a writer panicked.
     #[inline]
+    #[track_caller]
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        observe::touch(Op::RwLockTryRead, &self.raw);
         if !self.raw.try_read() {
             return Err(TryLockError::WouldBlock);
         }
+        observe::acquire(&self.raw);
         Ok(self.poison.wrap(RwLockReadGuard::new(self))?)
     }
 
@@ -246,6 +275,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// The guard all the same, if a writer panicked.
     #[inline]
+    #[track_caller]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         self.raw.write();
         let witness = self.poison.enter();
@@ -257,10 +287,13 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// `WouldBlock` if it is held; the guard all the same, if a writer panicked.
     #[inline]
+    #[track_caller]
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
+        observe::touch(Op::RwLockTryWrite, &self.raw);
         if !self.raw.try_write() {
             return Err(TryLockError::WouldBlock);
         }
+        self.raw.note_written();
         let witness = self.poison.enter();
         Ok(self.poison.wrap(RwLockWriteGuard { lock: self, witness, _not_send: PhantomData })?)
     }
