@@ -443,6 +443,8 @@ impl<E: Send + 'static> Member<E> {
         F: FnOnce() -> Result<(), E> + Send + 'static,
     {
         self.unstarted = Some(created_at);
+        // What the one did whose place it is.
+        observe::acquire(&*self.inner);
         if let Err(error) = Builder::new().go_at(created_at, move || self.run(f)) {
             panic!("cannot start a goroutine: {error}");
         }

@@ -103,9 +103,17 @@ pub(crate) fn touch_both<T: ?Sized, U: ?Sized>(op: Op, object: &T, other: &U) {
     }
 }
 
+#[inline(always)]
+fn reach(at: At) {
+    // With the feature `race` this is told where there is no explorer, too.
+    if is_explored() {
+        reach_explorer(at);
+    }
+}
+
 #[cold]
 #[inline(never)]
-fn reach(at: At) {
+fn reach_explorer(at: At) {
     with_explorer(|explorer| explorer.reach(at));
 }
 
@@ -196,9 +204,9 @@ pub(crate) fn buffered(channel: usize, capacity: usize, sender: Option<u64>) {
 
 /// A message leaves the buffer; for the caller, or for a receiver that waits.
 #[inline(always)]
-pub(crate) fn unbuffered(channel: usize, receiver: Option<u64>) {
+pub(crate) fn unbuffered(channel: usize, capacity: usize, receiver: Option<u64>) {
     if is_on() {
-        tell(Edge::Unbuffered { channel, receiver: receiver.unwrap_or(ME) });
+        tell(Edge::Unbuffered { channel, capacity, receiver: receiver.unwrap_or(ME) });
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn notified<T: ?Sized>(_condvar: &T, _heard: bool) {}
 
 pub(crate) fn buffered(_channel: usize, _capacity: usize, _sender: Option<u64>) {}
 
-pub(crate) fn unbuffered(_channel: usize, _receiver: Option<u64>) {}
+pub(crate) fn unbuffered(_channel: usize, _capacity: usize, _receiver: Option<u64>) {}
 
 pub(crate) fn handed(_channel: usize, _capacity: usize, _from: Option<u64>, _to: Option<u64>) {}
 

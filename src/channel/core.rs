@@ -220,11 +220,11 @@ impl<T> State<T> {
 
     /// Takes a message, if there is one to be had at once, from the buffer or the clock.
     #[inline]
-    fn take_buffered(&mut self) -> Option<T> {
+    fn take_buffered(&mut self, capacity: usize) -> Option<T> {
         match self.buffer.pop_front() {
             None => self.take_from_clock(),
             message => {
-                observe::unbuffered(self.address(), None);
+                observe::unbuffered(self.address(), capacity, None);
                 message
             }
         }
@@ -456,7 +456,7 @@ impl<T> Core<T> {
     pub(super) unsafe fn take(&self, mut state: Guard<'_, State<T>>, entry: &Entry, may_wait: bool) -> Taken {
         let slot = entry.slot().cast::<T>();
         let (mut wakes, mut memory) = (Wakes::default(), VecDeque::new());
-        let taken = if let Some(message) = state.take_buffered() {
+        let taken = if let Some(message) = state.take_buffered(self.capacity) {
             // SAFETY: the slot is the caller's.
             unsafe { slot.write(message) };
             if state.buffer.is_empty() && state.buffer.capacity() > Self::KEPT {

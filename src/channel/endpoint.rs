@@ -117,7 +117,7 @@ impl<T> State<T> {
             let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return };
             if let Some(message) = self.buffer.pop_front() {
                 if observe::is_on() {
-                    observe::unbuffered(self.address(), Some(receiver.waiter()));
+                    observe::unbuffered(self.address(), capacity, Some(receiver.waiter()));
                 }
                 // SAFETY: a receiver of this channel.
                 wakes.add(unsafe { receiver.deliver(message) });

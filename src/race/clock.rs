@@ -32,12 +32,28 @@ impl Clock {
     }
 
     /// All that happens before `other`'s point happens before this one, too.
+    #[inline]
     pub(crate) fn join(&mut self, other: &Self) {
         if other.times.len() > self.times.len() {
             self.times.resize(other.times.len(), 0);
         }
         for (mine, theirs) in self.times.iter_mut().zip(&other.times) {
             *mine = (*mine).max(*theirs);
+        }
+    }
+
+    /// Either takes over what the other has seen.
+    #[inline]
+    pub(crate) fn meet(&mut self, other: &mut Self) {
+        let length = self.times.len().max(other.times.len());
+        for clock in [&mut *self, &mut *other] {
+            if clock.times.len() < length {
+                clock.times.resize(length, 0);
+            }
+        }
+        for (mine, theirs) in self.times.iter_mut().zip(&mut other.times) {
+            let both = (*mine).max(*theirs);
+            (*mine, *theirs) = (both, both);
         }
     }
 

@@ -67,7 +67,7 @@ pub(crate) enum Edge {
     /// A message goes into a channel's buffer. Here and below: the numbers of those for whom, 0 for who tells.
     Buffered { channel: usize, capacity: usize, sender: u64 },
     /// A message leaves the buffer.
-    Unbuffered { channel: usize, receiver: u64 },
+    Unbuffered { channel: usize, capacity: usize, receiver: u64 },
     /// A message goes from one goroutine to another without a buffer between them.
     Handed { channel: usize, capacity: usize, from: u64, to: u64 },
     Load { atomic: usize, ordering: Ordering },
@@ -124,7 +124,11 @@ pub(crate) struct Race {
 }
 
 struct Strand {
+    /// What it has seen. Its own entry is there only if it has ever published anything: the many that wait for their first
+    /// event have short clocks.
     clock: Clock,
+    /// Its own time.
+    time: u32,
     /// What its next relaxed stores publish, by a release fence.
     fenced: Clock,
     /// What its relaxed loads have seen, for an acquire fence.
@@ -133,13 +137,65 @@ struct Strand {
     has_ended: bool,
 }
 
+impl Strand {
+    /// Its clock, for others to see. What it does from now on is not among that.
+    fn publish(&mut self, own: u32) -> &mut Clock {
+        self.clock.set(own, self.time);
+        self.time += 1;
+        &mut self.clock
+    }
+
+    /// Whether that moment happens before what the strand does now.
+    fn has_seen(&self, own: u32, epoch: Epoch) -> bool {
+        epoch.strand == own || self.clock.has_seen(epoch)
+    }
+}
+
+/// The clocks of a channel. At capacity C each of C slots has one, as in Go: the k-th send and the k-th receive use the
+/// same slot, and so does the send that waits for that receive to free its place. Each takes over what lies there, and
+/// leaves its own. (The clocks stay where they are: to move them costs more than to copy what is in them.)
 #[derive(Default)]
 struct Channel {
-    /// A clock for each message in the buffer.
-    sent: VecDeque<Clock>,
-    /// A clock for each place that became free again.
-    freed: VecDeque<Clock>,
+    slots: Vec<Clock>,
     sends: usize,
+    receives: usize,
+    /// Of a channel without bounds: a clock for each message, and then unused ones.
+    queue: VecDeque<Clock>,
+}
+
+impl Channel {
+    fn send(&mut self, capacity: usize, sender: &mut Strand, own: u32) {
+        let number = self.sends;
+        self.sends += 1;
+        if capacity == usize::MAX {
+            let place = number - self.receives;
+            if place == self.queue.len() {
+                self.queue.push_back(Clock::default());
+            }
+            return self.queue[place].copy_from(sender.publish(own));
+        }
+        self.pass(number % capacity, sender, own);
+    }
+
+    fn receive(&mut self, capacity: usize, receiver: &mut Strand, own: u32) {
+        let number = self.receives;
+        self.receives += 1;
+        if capacity == usize::MAX {
+            if let Some(clock) = self.queue.pop_front() {
+                receiver.clock.join(&clock);
+                self.queue.push_back(clock);
+            }
+            return;
+        }
+        self.pass(number % capacity, receiver, own);
+    }
+
+    fn pass(&mut self, slot: usize, strand: &mut Strand, own: u32) {
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, Clock::default);
+        }
+        strand.publish(own).meet(&mut self.slots[slot]);
+    }
 }
 
 #[derive(Default)]
@@ -154,6 +210,8 @@ pub(crate) struct Detector {
     strands: Vec<Strand>,
     /// The strand of each goroutine that lives.
     by_id: HashMap<u64, u32, BuildHasherDefault<AddressHasher>>,
+    /// The last that was asked for.
+    last: (u64, u32),
     /// Strands of goroutines that have ended, to be used again.
     free: Vec<u32>,
     /// Whether strands are used again: a new goroutine then counts as a continuation of an ended one.
@@ -177,6 +235,7 @@ impl Detector {
     pub(crate) fn begin(&mut self, keeps_stacks: bool) {
         self.keeps_stacks = keeps_stacks;
         self.by_id.clear();
+        self.last = (0, 0);
         self.free.clear();
         self.spare.extend(self.sync.drain().map(|(_, clock)| clock));
         self.channels.clear();
@@ -199,10 +258,16 @@ impl Detector {
 
     /// The strand of a goroutine or thread, made at its first deed if its start was not told.
     fn strand(&mut self, g: &G) -> u32 {
-        match self.by_id.get(&g.id) {
+        let (id, strand) = self.last;
+        if id == g.id {
+            return strand;
+        }
+        let strand = match self.by_id.get(&g.id) {
             Some(&strand) => strand,
             None => self.add(g, None),
-        }
+        };
+        self.last = (g.id, strand);
+        strand
     }
 
     fn add(&mut self, g: &G, parent: Option<u32>) -> u32 {
@@ -215,22 +280,13 @@ impl Detector {
         };
         let mut clock = self.new_clock();
         if let Some(parent) = parent {
-            clock.copy_from(&self.strands[parent as usize].clock);
+            clock.copy_from(self.strands[parent as usize].publish(parent));
         }
-        let strand = match if self.reuses { self.free.pop() } else { None } {
-            Some(free) => {
-                let old = self.strands[free as usize].clock.of(free);
-                clock.set(free, old + 1);
-                free
-            }
-            None => {
-                let new = self.strands.len() as u32;
-                clock.set(new, 1);
-                new
-            }
-        };
+        let free = if self.reuses { self.free.pop() } else { None };
+        let strand = free.unwrap_or(self.strands.len() as u32);
+        let time = free.map_or(1, |free| self.strands[free as usize].time + 1);
         let (fenced, loaded) = (Clock::default(), Clock::default());
-        let strand_of = Strand { clock, fenced, loaded, who: Arc::new(who), has_ended: false };
+        let strand_of = Strand { clock, time, fenced, loaded, who: Arc::new(who), has_ended: false };
         match self.strands.get_mut(strand as usize) {
             Some(place) => *place = strand_of,
             None => self.strands.push(strand_of),
@@ -243,13 +299,13 @@ impl Detector {
     pub(crate) fn spawn(&mut self, me: Option<&G>, child: &G) {
         let parent = me.map(|me| self.strand(me));
         self.add(child, parent);
-        parent.into_iter().for_each(|parent| self.tick(parent));
     }
 
     /// `me` has ended: it does nothing more.
     pub(crate) fn end(&mut self, me: Option<&G>) {
         let Some(strand) = me.and_then(|me| self.by_id.get(&me.id).copied()) else { return };
         self.strands[strand as usize].has_ended = true;
+        self.last = (0, 0);
         if self.reuses {
             self.by_id.remove(&self.strands[strand as usize].who.id);
             self.free.push(strand);
@@ -259,12 +315,6 @@ impl Detector {
     /// A goroutine gets a stack: what lay there is no more.
     pub(crate) fn forget_stack(&mut self, (low, high): (usize, usize)) {
         self.variables.retain(|&variable, _| !(low..high).contains(&variable));
-    }
-
-    /// What the strand does from now on is not among what it has left elsewhere.
-    fn tick(&mut self, strand: u32) {
-        let clock = &mut self.strands[strand as usize].clock;
-        clock.set(strand, clock.of(strand) + 1);
     }
 
     pub(crate) fn apply(&mut self, me: Option<&G>, edge: Edge) {
@@ -282,9 +332,9 @@ impl Detector {
                 let sender = self.strand_or(me, sender);
                 self.buffered(channel, capacity, sender);
             }
-            Edge::Unbuffered { channel, receiver } => {
+            Edge::Unbuffered { channel, capacity, receiver } => {
                 let receiver = self.strand_or(me, receiver);
-                self.unbuffered(channel, receiver);
+                self.unbuffered(channel, capacity, receiver);
             }
             Edge::Handed { channel, capacity, from, to } => {
                 let (from, to) = (self.strand_or(me, from), self.strand_or(me, to));
@@ -312,17 +362,14 @@ impl Detector {
             clock.clear();
             clock
         });
-        clock.join(&self.strands[me as usize].clock);
-        self.tick(me);
+        clock.join(self.strands[me as usize].publish(me));
     }
 
     fn acquire_all(&mut self, me: u32) {
         let mut clock = std::mem::take(&mut self.strands[me as usize].clock);
         for (index, strand) in self.strands.iter_mut().enumerate() {
-            clock.join(&strand.clock);
-            let index = index as u32;
-            if index != me {
-                strand.clock.set(index, strand.clock.of(index) + 1);
+            if index != me as usize {
+                clock.join(strand.publish(index as u32));
             }
         }
         self.strands[me as usize].clock = clock;
@@ -330,69 +377,37 @@ impl Detector {
 
     /// The strand of another, who waits and so has been heard of; or of who tells.
     fn strand_or(&self, me: u32, id: u64) -> u32 {
+        if id == 0 {
+            return me;
+        }
         self.by_id.get(&id).copied().unwrap_or(me)
     }
 
-    /// What `from` has done happens before what `to` does next.
-    fn join_strands(&mut self, from: u32, to: u32) {
-        if from != to {
-            let clock = std::mem::take(&mut self.strands[from as usize].clock);
-            self.strands[to as usize].clock.join(&clock);
-            self.strands[from as usize].clock = clock;
-            self.tick(from);
+    /// What each of the two has done happens before what the other does next.
+    fn meet(&mut self, one: u32, other: u32) {
+        if let Ok([a, b]) = self.strands.get_disjoint_mut([one as usize, other as usize]) {
+            a.publish(one).meet(b.publish(other));
         }
     }
 
     // ---- channels ----
 
-    /// The next send: at capacity C it comes after the receive that freed its place.
-    fn take_place(&mut self, sender: u32, channel: usize, capacity: usize) {
-        let state = self.channels.entry(channel).or_default();
-        state.sends += 1;
-        if state.sends > capacity
-            && let Some(freed) = state.freed.pop_front()
-        {
-            self.strands[sender as usize].clock.join(&freed);
-            self.spare.push(freed);
-        }
-    }
-
     fn buffered(&mut self, channel: usize, capacity: usize, sender: u32) {
-        self.take_place(sender, channel, capacity);
-        let mut clock = self.new_clock();
-        clock.copy_from(&self.strands[sender as usize].clock);
-        self.channels.entry(channel).or_default().sent.push_back(clock);
-        self.tick(sender);
+        let strand = &mut self.strands[sender as usize];
+        self.channels.entry(channel).or_default().send(capacity, strand, sender);
     }
 
-    fn unbuffered(&mut self, channel: usize, receiver: u32) {
-        let Some(mut clock) = self.channels.entry(channel).or_default().sent.pop_front() else { return };
-        self.strands[receiver as usize].clock.join(&clock);
-        clock.copy_from(&self.strands[receiver as usize].clock);
-        self.free_place(channel, clock);
-        self.tick(receiver);
-    }
-
-    fn free_place(&mut self, channel: usize, clock: Clock) {
-        let state = self.channels.entry(channel).or_default();
-        state.freed.push_back(clock);
-        // An unbounded channel never takes them.
-        if state.freed.len() > state.sends {
-            state.freed.pop_front();
-        }
+    fn unbuffered(&mut self, channel: usize, capacity: usize, receiver: u32) {
+        let strand = &mut self.strands[receiver as usize];
+        self.channels.entry(channel).or_default().receive(capacity, strand, receiver);
     }
 
     fn handed(&mut self, channel: usize, capacity: usize, sender: u32, receiver: u32) {
         if capacity == 0 {
-            self.join_strands(sender, receiver);
-            return self.join_strands(receiver, sender);
+            return self.meet(sender, receiver);
         }
-        self.take_place(sender, channel, capacity);
-        self.join_strands(sender, receiver);
-        let mut clock = self.new_clock();
-        clock.copy_from(&self.strands[receiver as usize].clock);
-        self.free_place(channel, clock);
-        self.tick(receiver);
+        self.buffered(channel, capacity, sender);
+        self.unbuffered(channel, capacity, receiver);
     }
 
     // ---- atomics ----
@@ -407,21 +422,19 @@ impl Detector {
     }
 
     fn store(&mut self, me: u32, atomic: usize, ordering: Ordering) {
-        let strand = &self.strands[me as usize];
-        let published = if ordering == Ordering::Relaxed { &strand.fenced } else { &strand.clock };
+        let strand = &mut self.strands[me as usize];
+        let published = if ordering == Ordering::Relaxed { &strand.fenced } else { strand.publish(me) };
         self.sync.entry(atomic).or_default().copy_from(published);
-        self.tick(me);
     }
 
     fn modify(&mut self, me: u32, atomic: usize, ordering: Ordering) {
         let reads_relaxed = matches!(ordering, Ordering::Relaxed | Ordering::Release);
         self.load(me, atomic, if reads_relaxed { Ordering::Relaxed } else { Ordering::Acquire });
-        let strand = &self.strands[me as usize];
+        let strand = &mut self.strands[me as usize];
         let writes_relaxed = matches!(ordering, Ordering::Relaxed | Ordering::Acquire);
-        let published = if writes_relaxed { &strand.fenced } else { &strand.clock };
+        let published = if writes_relaxed { &strand.fenced } else { strand.publish(me) };
         // Joined, not replaced: it goes on with the release sequence.
         self.sync.entry(atomic).or_default().join(published);
-        self.tick(me);
     }
 
     fn fence(&mut self, me: u32, ordering: Ordering) {
@@ -431,9 +444,8 @@ impl Detector {
             strand.clock.join(&loaded);
         }
         if ordering != Ordering::Acquire {
-            strand.fenced = strand.clock.clone();
+            strand.fenced = strand.publish(me).clone();
         }
-        self.tick(me);
     }
 
     // ---- variables ----
@@ -442,13 +454,12 @@ impl Detector {
     pub(crate) fn access(&mut self, me: Option<&G>, access: Access) -> Option<Race> {
         let me = self.strand(me?);
         let strand = &self.strands[me as usize];
-        let epoch = Epoch { strand: me, time: strand.clock.of(me) };
+        let epoch = Epoch { strand: me, time: strand.time };
         let variable = self.variables.entry(access.variable).or_default();
         if variable.is_known(epoch, access) {
             return None;
         }
-        let clock = &strand.clock;
-        let unordered = |seen: &&Seen| !clock.has_seen(seen.epoch);
+        let unordered = |seen: &&Seen| !strand.has_seen(me, seen.epoch);
         let write = variable.write.iter().find(unordered);
         let before = match write {
             None if access.writes => variable.reads.iter().find(unordered),
@@ -462,8 +473,8 @@ impl Detector {
             let before_has_ended = place.has_ended || !Arc::ptr_eq(&place.who, &before.who);
             Race { address: access.address, now: seen.clone(), before, before_has_ended }
         });
-        let clock = &self.strands[me as usize].clock;
-        self.variables.entry(access.variable).or_default().note(seen, clock);
+        let strand = &self.strands[me as usize];
+        self.variables.entry(access.variable).or_default().note(seen, |seen| strand.has_seen(me, seen.epoch));
         race
     }
 }
@@ -478,12 +489,12 @@ impl Variable {
         }
     }
 
-    fn note(&mut self, seen: Seen, clock: &Clock) {
+    fn note(&mut self, seen: Seen, is_before: impl Fn(&Seen) -> bool) {
         if seen.writes {
             self.reads.clear();
             self.write = Some(seen);
         } else {
-            self.reads.retain(|read| !clock.has_seen(read.epoch));
+            self.reads.retain(|read| !is_before(read));
             self.reads.push(seen);
         }
     }

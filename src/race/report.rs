@@ -162,7 +162,7 @@ pub(crate) fn users_frames(stack: &Backtrace) -> Vec<Frame> {
     for line in text.lines().map(str::trim) {
         if let Some(at) = line.strip_prefix("at ") {
             if let Some(function) = function.take().filter(|function| is_users(function, at)) {
-                frames.push(Frame { function, at: at.to_owned() });
+                frames.push(Frame { function, at: at.strip_prefix("./").unwrap_or(at).to_owned() });
             }
         } else if let Some((_, name)) = line.split_once(": ") {
             function = Some(name.to_owned());
@@ -177,7 +177,8 @@ fn is_users(function: &str, at: &str) -> bool {
     let begins = |with: &str| function.starts_with(with);
     !(RUNTIME.iter().any(|with| begins(with))
         || OURS.iter().any(|with| begins(with))
-        || at.starts_with("/rustc/")
+        // What lies below `main`, and below a thread's first function.
+        || ["/rustc/", "./nptl/", "./csu/", "./misc/"].iter().any(|with| at.starts_with(with))
         || function.contains("corosensei"))
 }
 

@@ -283,9 +283,10 @@ impl Scheduler {
 
     /// Queues a fresh goroutine: with its spawner if that is one of our regular workers, else for all.
     pub(crate) fn spawn(self: &Arc<Self>, g: GRef) -> io::Result<()> {
-        if crate::observe::is_explored() {
-            // There are no other threads.
-        } else if g.is_own_thread() || self.has_offenders.load(Ordering::Relaxed) && self.is_offender(g.created_at) {
+        let wants_thread =
+            g.is_own_thread() || self.has_offenders.load(Ordering::Relaxed) && self.is_offender(g.created_at);
+        // Under the explorer there are no other threads.
+        if wants_thread && !crate::observe::is_explored() {
             return self.start_dedicated(g);
         }
         Worker::with_current(|worker| match worker {

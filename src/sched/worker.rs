@@ -608,6 +608,7 @@ impl Worker {
 
     /// Makes a fresh goroutine ready to run: from now on it is pinned to this worker. `None` if there is no
     /// stack for it: then it waits.
+    #[inline(always)]
     fn start(&self, g: GRef) -> Option<NonNull<G>> {
         let size = g.extra.as_ref().and_then(|extra| extra.stack_size);
         let taken = self.stacks.borrow_mut().take(size);
@@ -658,6 +659,7 @@ impl Worker {
     }
 
     /// A goroutine has returned.
+    #[inline(always)]
     fn end(&self, pointer: NonNull<G>) {
         // SAFETY: the run reference, given up by `start`, ends here.
         let g = unsafe { GRef::from_raw(pointer) };

@@ -81,6 +81,20 @@ impl RawMutex {
         }
     }
 
+    #[cold]
+    #[track_caller]
+    fn lock_watched(&self) -> Witness {
+        self.lock();
+        self.note_locked()
+    }
+
+    #[cold]
+    #[track_caller]
+    fn note_locked(&self) -> Witness {
+        observe::locked(self);
+        Witness::watched()
+    }
+
     #[inline]
     fn try_lock_fast(&self) -> bool {
         self.state.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -242,25 +256,13 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        if observe::enter(Op::MutexLock, &self.raw) {
-            return self.lock_watched();
-        }
-        self.raw.lock();
-        MutexGuard::new(self)
-    }
-
-    #[cold]
-    #[track_caller]
-    fn lock_watched(&self) -> LockResult<MutexGuard<'_, T>> {
-        self.raw.lock();
-        self.guard_watched()
-    }
-
-    #[track_caller]
-    fn guard_watched(&self) -> LockResult<MutexGuard<'_, T>> {
-        observe::locked(&self.raw);
-        let witness = self.poison.enter_watched();
-        self.poison.wrap(MutexGuard { mutex: self, witness, _not_send: PhantomData })
+        let witness = if observe::enter(Op::MutexLock, &self.raw) {
+            self.raw.lock_watched()
+        } else {
+            self.raw.lock();
+            Witness::new()
+        };
+        MutexGuard::new(self, witness)
     }
 
     /// Takes the lock if it is free. Never waits.
@@ -274,10 +276,17 @@ impl<T: ?Sized> Mutex<T> {
         if !self.raw.try_lock() {
             return Err(TryLockError::WouldBlock);
         }
-        if is_watched {
-            return Ok(self.guard_watched()?);
+        let witness = if is_watched { self.raw.note_locked() } else { Witness::new() };
+        Ok(MutexGuard::new(self, witness)?)
+    }
+
+    /// What comes before letting go, unless all was plain when the lock was taken. (Not the guard's: it stays in registers.)
+    #[cold]
+    fn leave_specially(&self, witness: Witness) {
+        self.poison.leave(witness);
+        if witness.is_watched() {
+            observe::unlocking(Op::MutexUnlock, &self.raw);
         }
-        Ok(MutexGuard::new(self)?)
     }
 
     /// Whether a holder panicked.
@@ -340,8 +349,7 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// The caller has just taken the lock.
     #[inline]
-    fn new(mutex: &'a Mutex<T>) -> LockResult<Self> {
-        let witness = mutex.poison.enter();
+    fn new(mutex: &'a Mutex<T>, witness: Witness) -> LockResult<Self> {
         mutex.poison.wrap(Self { mutex, witness, _not_send: PhantomData })
     }
 
@@ -352,7 +360,8 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// Lets go of the lock as a part of a wait.
     pub(crate) fn unlock_to_wait(self) {
         let this = std::mem::ManuallyDrop::new(self);
-        if this.mutex.poison.leave(this.witness) {
+        this.mutex.poison.leave(this.witness);
+        if this.witness.is_watched() {
             observe::unlocking_to_wait(&this.mutex.raw);
         }
         this.mutex.raw.unlock();
@@ -380,8 +389,10 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.mutex.poison.leave(self.witness) {
-            observe::unlocking(Op::MutexUnlock, &self.mutex.raw);
+        if self.witness == Witness::Plain {
+            self.mutex.poison.leave(self.witness);
+        } else {
+            self.mutex.leave_specially(self.witness);
         }
         self.mutex.raw.unlock();
     }

@@ -22,46 +22,35 @@ pub(crate) enum Witness {
     WatchedPanicking,
 }
 
+impl Witness {
+    /// The lock was just taken.
+    #[inline]
+    pub(crate) fn new() -> Self {
+        if std::thread::panicking() { Self::Panicking } else { Self::Plain }
+    }
+
+    /// As `new`, when somebody watches.
+    pub(crate) fn watched() -> Self {
+        if std::thread::panicking() { Self::WatchedPanicking } else { Self::Watched }
+    }
+
+    pub(crate) fn is_watched(self) -> bool {
+        matches!(self, Self::Watched | Self::WatchedPanicking)
+    }
+}
+
 impl Flag {
     pub(crate) const fn new() -> Self {
         Self { failed: AtomicBool::new(false) }
     }
 
-    /// To be called when the lock was taken.
+    /// To be called before the lock is let go.
     #[inline]
-    pub(crate) fn enter(&self) -> Witness {
-        if std::thread::panicking() { Witness::Panicking } else { Witness::Plain }
-    }
-
-    /// As `enter`, when somebody watches.
-    #[inline]
-    pub(crate) fn enter_watched(&self) -> Witness {
-        if std::thread::panicking() { Witness::WatchedPanicking } else { Witness::Watched }
-    }
-
-    /// To be called before the lock is let go. Returns whether somebody watches.
-    #[inline]
-    pub(crate) fn leave(&self, witness: Witness) -> bool {
-        if witness == Witness::Plain {
-            if std::thread::panicking() {
-                self.fail();
-            }
-            return false;
-        }
-        self.leave_specially(witness)
-    }
-
-    #[cold]
-    fn leave_specially(&self, witness: Witness) -> bool {
-        if witness == Witness::Watched && std::thread::panicking() {
-            self.fail();
-        }
-        witness != Witness::Panicking
-    }
-
-    #[cold]
-    fn fail(&self) {
-        if !crate::park::is_exiting() {
+    pub(crate) fn leave(&self, witness: Witness) {
+        if matches!(witness, Witness::Plain | Witness::Watched)
+            && std::thread::panicking()
+            && !crate::park::is_exiting()
+        {
             self.failed.store(true, Ordering::Relaxed);
         }
     }

@@ -278,7 +278,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         self.raw.write();
-        let witness = self.poison.enter();
+        let witness = Witness::new();
         self.poison.wrap(RwLockWriteGuard { lock: self, witness, _not_send: PhantomData })
     }
 
@@ -294,7 +294,7 @@ impl<T: ?Sized> RwLock<T> {
             return Err(TryLockError::WouldBlock);
         }
         self.raw.note_written();
-        let witness = self.poison.enter();
+        let witness = Witness::new();
         Ok(self.poison.wrap(RwLockWriteGuard { lock: self, witness, _not_send: PhantomData })?)
     }
 

@@ -1,6 +1,6 @@
 //! [`Config`] and [`Strategy`]: how a check goes about it.
 
-use super::check;
+use super::session;
 use super::failure::Failure;
 use std::time::Duration;
 
@@ -159,7 +159,7 @@ impl Config {
     /// If it is called within a check, if the system refuses a thread, or if `LISLE_SEED` makes no sense.
     #[track_caller]
     pub fn explore<F: Fn() + Send>(self, f: F) -> Result<Report, Failure> {
-        check::explore(&self, f)
+        session::explore(&self, f)
     }
 }
 

@@ -612,7 +612,10 @@ impl Run {
             strand.steps += 1;
             let reason = g.wait_reason();
             self.last = id;
-            self.record(id, || Event::Waits(reason));
+            // Without a reason it was stopped, because of a failure.
+            if reason != WaitReason::None {
+                self.record(id, || Event::Waits(reason));
+            }
         }
     }
 

@@ -70,7 +70,7 @@
 //! in place of std's. Here the program itself runs. `loom` also models weak memory, which is not done here: atomics have
 //! the values of a sequentially consistent machine, while what their orderings publish is known to the race detector.
 
-mod check;
+mod session;
 mod config;
 pub(crate) mod driver;
 pub(crate) mod explorer;
@@ -81,11 +81,11 @@ pub(crate) mod schedule;
 pub(crate) mod search;
 mod shrink;
 mod trace;
-mod virtual_time;
+mod time;
 
 pub use config::{Config, Report, Strategy};
 pub use failure::{Failure, FailureKind};
-pub use virtual_time::{virtual_time, wait};
+pub use time::{virtual_time, wait};
 
 /// Runs `f` with many interleavings of its goroutines: 2,000, chosen by [`Strategy::Mixed`], always the same. For more, or
 /// others, see [`Config`].
@@ -125,7 +125,7 @@ pub fn check<F: Fn() + Send>(f: F) {
 /// ```
 #[track_caller]
 pub fn replay<F: Fn() + Send>(schedule: &str, f: F) {
-    if let Err(failure) = check::replay(&check::parse(schedule), f) {
+    if let Err(failure) = session::replay(&session::parse(schedule), f) {
         panic!("{failure}");
     }
 }

@@ -4,7 +4,7 @@
 //! debugging: Zeller and Hildebrandt, 2002). Then it is looked, exhaustively but for a bounded time, for a schedule with
 //! even fewer preemptions: it may need other ones.
 
-use super::check::Session;
+use super::session::Session;
 use super::driver::Driver;
 use super::explorer::Outcome;
 use super::failure::FailureKind;

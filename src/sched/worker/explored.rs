@@ -53,6 +53,7 @@ impl Worker {
     }
 
     /// Runs the goroutine until it gives its thread back. Whether it has ended.
+    #[inline(never)]
     pub(crate) fn resume_explored(&self, g: NonNull<G>) -> bool {
         self.resume(g)
     }

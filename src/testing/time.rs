@@ -1,6 +1,6 @@
 //! [`virtual_time`] and [`wait`]: tests in which time passes when nobody has anything to do.
 
-use super::check::on_a_thread;
+use super::session::on_a_thread;
 use super::driver::Driver;
 use super::explorer::Plan;
 use super::schedule::Schedule;
