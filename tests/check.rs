@@ -319,3 +319,289 @@ fn goroutines_are_numbered_from_one_in_each_schedule() {
         assert_eq!(lisle::num_goroutines(), 1);
     });
 }
+
+/// The reduced search sees the same outcomes as the full one, or as very many random schedules where that is too large.
+#[track_caller]
+fn assert_same_outcomes(full: bool, program: impl Fn() -> u64 + Send + Sync + Copy) {
+    let outcomes = |config: Config| {
+        let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        let report = config.explore(|| {
+            let outcome = program();
+            seen.lock().unwrap().insert(outcome);
+        });
+        (report.expect("nothing fails"), seen.into_inner().unwrap())
+    };
+    let (reduced, few) = outcomes(Config::new().iterations(100_000).strategy(Strategy::Exhaustive));
+    // With a bound that bounds nothing there are no sleep sets.
+    let without = Config::new().iterations(100_000).strategy(Strategy::Exhaustive).preemptions(u32::MAX);
+    let (all, many) = outcomes(if full { without } else { Config::new().iterations(5000) });
+    assert!(reduced.is_complete && reduced.schedules < all.schedules, "{reduced:?}, {all:?}");
+    assert!(!full || all.schedules < 100_000, "{all:?}");
+    assert_eq!(few, many);
+}
+
+#[test]
+fn what_the_exhaustive_search_leaves_out_has_no_other_outcome() {
+    // What two goroutines read of each other's variables.
+    assert_same_outcomes(true, || {
+        let (a, b, seen) = (AtomicUsize::new(0), AtomicUsize::new(0), std::sync::atomic::AtomicU64::new(0));
+        scope(|s| {
+            s.go(|| {
+                a.store(1, Ordering::SeqCst);
+                seen.fetch_add(b.load(Ordering::SeqCst) as u64, Ordering::Relaxed);
+            });
+            s.go(|| {
+                b.store(1, Ordering::SeqCst);
+                seen.fetch_add(10 * a.load(Ordering::SeqCst) as u64, Ordering::Relaxed);
+            });
+        });
+        seen.into_inner()
+    });
+    // The order of messages, and what is left in the channel.
+    assert_same_outcomes(false, || {
+        let (sender, receiver) = bounded(1);
+        let other = sender.clone();
+        scope(|s| {
+            s.go(|| sender.send(1_u64));
+            s.go(|| other.try_send(2));
+            s.go(|| {
+                let first = receiver.recv().unwrap();
+                10 * first + receiver.try_recv().unwrap_or(0)
+            })
+            .join()
+            .unwrap()
+        })
+    });
+    // Who gets a lock, tried and waited for.
+    assert_same_outcomes(false, || {
+        let (lock, tried) = (Mutex::new(1), AtomicUsize::new(0));
+        scope(|s| {
+            s.go(|| *lock.lock().unwrap() *= 2);
+            s.go(|| *lock.lock().unwrap() += 1);
+            s.go(|| {
+                if let Ok(mut value) = lock.try_lock() {
+                    *value += 10;
+                    tried.fetch_add(100, Ordering::Relaxed);
+                }
+            });
+        });
+        *lock.lock().unwrap() + tried.load(Ordering::Relaxed) as u64
+    });
+    // Notifications, and select.
+    assert_same_outcomes(false, || {
+        let ((a, b), done) = ((bounded::<u64>(0), bounded::<u64>(0)), AtomicUsize::new(0));
+        scope(|s| {
+            s.go(|| a.0.send(1).map(|()| done.fetch_add(1, Ordering::Relaxed)));
+            s.go(|| b.0.send(2).map(|()| done.fetch_add(1, Ordering::Relaxed)));
+            let once = || {
+                lisle::select! {
+                    recv(a.1) -> value => value.unwrap(),
+                    recv(b.1) -> value => value.unwrap(),
+                }
+            };
+            10 * once() + once()
+        })
+    });
+}
+
+/// Each part of lisle, as its users use it, in a few hundred interleavings.
+mod everything_runs_unchanged {
+    use lisle::channel::{bounded, unbounded};
+    use lisle::race::Cell;
+    use lisle::shutdown::Tracker;
+    use lisle::sync::{Barrier, LazyLock, OnceLock, RwLock, Semaphore};
+    use lisle::testing::Config;
+    use lisle::time::{Ticker, Timer, after_func, sleep};
+    use lisle::{context, errgroup, go, go_local, parallel, pool, scope, select, singleflight};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[track_caller]
+    fn check(f: impl Fn() + Send + Copy) {
+        Config::new().iterations(400).check(f);
+    }
+
+    /// Time may run ahead of all of it.
+    #[track_caller]
+    fn check_eagerly(f: impl Fn() + Send + Copy) {
+        check(f);
+        Config::new().iterations(200).eager_time(true).check(f);
+    }
+
+    #[test]
+    fn error_groups() {
+        check_eagerly(|| {
+            let (group, ctx) = errgroup::Group::<String>::with_context(&context::background());
+            group.set_limit(2);
+            for i in 0..4 {
+                let ctx = ctx.clone();
+                group.go(move || match i {
+                    2 => Err(String::from("two")),
+                    _ => {
+                        let _ = ctx.sleep(SECOND);
+                        Ok(())
+                    }
+                });
+            }
+            assert_eq!(group.wait(), Err(String::from("two")));
+            assert!(ctx.err().is_some());
+        });
+    }
+
+    #[test]
+    fn pools() {
+        check(|| {
+            let pool = pool::Pool::builder().workers(2).queue(1).build();
+            let results: Vec<_> = (0..4).map(|i| pool.submit(move || i * i).unwrap()).collect();
+            let sum: i32 = results.into_iter().map(|handle| handle.join().unwrap()).sum();
+            assert_eq!(sum, 14);
+            pool.close_and_wait();
+            assert_eq!(pool.metrics().completed, 4);
+        });
+    }
+
+    #[test]
+    fn parallel_loops_and_streams() {
+        check_eagerly(|| {
+            assert_eq!(parallel::map(2, 0..4, |i| 10 * i), [0, 10, 20, 30]);
+            assert_eq!(parallel::try_map(2, 0..4, |i| if i > 1 { Err(i) } else { Ok(i) }), Err(2));
+            assert_eq!(parallel::ordered(2, 0..3, |i| i + 1).collect::<Vec<_>>(), [1, 2, 3]);
+        });
+    }
+
+    #[test]
+    fn pipelines() {
+        check(|| {
+            let (ctx, cancel) = context::with_cancel(&context::background());
+            let numbers = parallel::source(&ctx, 1..=3);
+            let squares = parallel::stage(&ctx, numbers, 2, |i| i * i);
+            let merged = parallel::merge(&ctx, [squares]);
+            assert_eq!(merged.iter().sum::<i32>(), 14);
+            cancel.cancel();
+        });
+    }
+
+    #[test]
+    fn shared_work() {
+        check(|| {
+            let (group, calls) = (singleflight::Group::new(), Arc::new(Cell::new(0)));
+            let ask = || {
+                group.run("key", || {
+                    calls.set(calls.get() + 1);
+                    7
+                })
+            };
+            scope(|s| {
+                s.go(|| assert_eq!(ask().value, 7));
+                s.go(|| assert_eq!(ask().value, 7));
+            });
+            assert!((1..=2).contains(&calls.get()));
+        });
+    }
+
+    #[test]
+    fn shutdowns() {
+        check(|| {
+            let tracker = Tracker::new(&context::background());
+            let begun = tracker.begun().clone();
+            let worker = tracker.go(move || begun.wait()).unwrap();
+            tracker.shutdown(SECOND).unwrap();
+            assert_eq!(worker.join().unwrap(), context::Error::Canceled);
+        });
+    }
+
+    #[test]
+    fn timers_and_contexts() {
+        check(|| {
+            let (ctx, _cancel) = context::with_timeout(&context::background(), 3 * SECOND);
+            let ticker = Ticker::new(SECOND);
+            let mut ticks = 0;
+            loop {
+                select! {
+                    recv(ticker.receiver()) -> _ => ticks += 1,
+                    recv(ctx.done()) -> _ => break,
+                }
+            }
+            assert!((2..=3).contains(&ticks), "{ticks}");
+            let timer = Timer::new(SECOND);
+            timer.receiver().recv().unwrap();
+            let (sender, receiver) = bounded(1);
+            let call = after_func(SECOND, move || sender.send(1).unwrap());
+            if call.stop() {
+                assert!(receiver.recv().is_err());
+            }
+        });
+    }
+
+    #[test]
+    fn locks_and_once() {
+        check(|| {
+            let (lock, barrier, once) = (RwLock::new(0), Barrier::new(2), OnceLock::new());
+            let lazy = LazyLock::new(|| 5);
+            let semaphore = Semaphore::new(1);
+            scope(|s| {
+                for i in 0..2 {
+                    let (lock, barrier, once, lazy, semaphore) = (&lock, &barrier, &once, &lazy, &semaphore);
+                    s.go(move || {
+                        *lock.write().unwrap() += 1;
+                        barrier.wait();
+                        assert_eq!(*lock.read().unwrap(), 2);
+                        let permit = semaphore.acquire(1);
+                        assert!(*once.get_or_init(|| i) < 2);
+                        assert_eq!(**lazy, 5);
+                        drop(permit);
+                    });
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn local_goroutines_exits_and_goroutine_locals() {
+        lisle::goroutine_local! {
+            static MINE: std::cell::Cell<u32> = std::cell::Cell::new(0);
+        }
+        check(|| {
+            let shared = std::rc::Rc::new(std::cell::Cell::new(0));
+            let other = std::rc::Rc::clone(&shared);
+            let local = go_local(move || {
+                MINE.with(|mine| mine.set(1));
+                other.set(1);
+            });
+            let ended = go(|| lisle::exit());
+            local.join().unwrap();
+            assert!(ended.join().is_err());
+            assert_eq!((shared.get(), MINE.with(std::cell::Cell::get)), (1, 0));
+        });
+    }
+
+    #[test]
+    fn a_server_with_requests_and_timeouts() {
+        check(|| {
+            let (requests, inbox) = unbounded::<(u32, lisle::channel::Sender<u32>)>();
+            let server = go(move || {
+                for (takes, reply) in inbox {
+                    go(move || {
+                        sleep(takes * SECOND);
+                        let _ = reply.send(takes);
+                    });
+                }
+            });
+            let clients = [1, 5].map(|takes| {
+                let requests = requests.clone();
+                go(move || {
+                    let (reply, answer) = bounded(1);
+                    requests.send((takes, reply)).unwrap();
+                    answer.recv_timeout(3 * SECOND).ok()
+                })
+            });
+            drop(requests);
+            let answers = clients.map(|client| client.join().unwrap());
+            assert_ne!(answers[0], Some(5));
+            server.join().unwrap();
+            sleep(10 * SECOND);
+        });
+    }
+}

@@ -151,7 +151,7 @@ fn write_place(f: &mut fmt::Formatter<'_>, location: &Location<'_>, stack: Optio
 /// A line of a stack.
 pub(crate) struct Frame {
     function: String,
-    at: String,
+    pub(crate) at: String,
 }
 
 /// The frames of a stack that are not lisle's or std's own.

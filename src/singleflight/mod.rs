@@ -171,6 +171,8 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
     fn enter(&self, key: &Arc<K>) -> Role<K, V> {
         observe::touch(Op::Group, &*self.calls);
         let mut calls = lock(&self.calls);
+        // Works for one key come one after the other, if they are not shared.
+        observe::acquire(&*self.calls);
         let Some(call) = calls.get(&**key) else {
             let (over, is_over) = bounded(0);
             let call = Arc::new(Call::new(is_over));
@@ -268,6 +270,7 @@ impl<K: Hash + Eq, V> Lead<K, V> {
     /// will not be more.
     fn retire(&mut self) -> usize {
         if !std::mem::replace(&mut self.is_retired, true) {
+            observe::release(&*self.calls);
             let mut calls = lock(&self.calls);
             let entry = remove(&mut calls, &self.key, &self.call);
             drop(calls);

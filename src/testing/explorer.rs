@@ -24,7 +24,7 @@ use super::driver::{Decision, Driver};
 use super::failure::{Blocked, Problem};
 use super::op::{At, Op};
 use super::schedule::{Choice, Deviation, Moment};
-use super::trace::{Event, Line};
+use super::trace::{self, Event, Line};
 use crate::park::WaitReason;
 use crate::race::detector::{ByAddress, Detector, Race};
 use crate::sched::g::{G, RunState};
@@ -61,6 +61,7 @@ pub(crate) struct Plan {
     pub(crate) eager_time: bool,
     pub(crate) most_steps: u64,
     pub(crate) records: bool,
+    pub(crate) prints_panics: bool,
 }
 
 /// What came of it.
@@ -121,6 +122,7 @@ pub(crate) struct Explorer {
     time_is_next: Cell<bool>,
     start: Instant,
     passed: Cell<Duration>,
+    prints_panics: Cell<bool>,
     pulse: Arc<Pulse>,
 }
 
@@ -136,13 +138,14 @@ enum Turn {
 impl Explorer {
     pub(crate) fn new(pulse: Arc<Pulse>) -> Self {
         let driver = Driver::of(&super::schedule::Schedule::Deviations(Vec::new()));
-        let plan = Plan { driver, preempts: false, eager_time: false, most_steps: 0, records: false };
+        let plan = Plan { driver, preempts: false, eager_time: false, most_steps: 0, records: false, prints_panics: false };
         Self {
             run: RefCell::new(Run::new(plan, Detector::default())),
             next: Cell::new(None),
             time_is_next: Cell::new(false),
             start: crate::clock::base(),
             passed: Cell::new(Duration::ZERO),
+            prints_panics: Cell::new(false),
             pulse,
         }
     }
@@ -250,11 +253,16 @@ impl Explorer {
         self.run.borrow_mut().fail(Problem::Panic(text));
     }
 
+    /// Whether panics of this world are to be printed as they come.
+    pub(crate) fn prints_panics(&self) -> bool {
+        self.prints_panics.get()
+    }
+
     pub(crate) fn note_panic(&self, message: &str) {
         // A panic while the run is borrowed would be ours.
+        let running = Worker::with_current(|worker| worker.and_then(Worker::running).map_or(0, |g| g.id));
         if let Ok(mut run) = self.run.try_borrow_mut() {
-            let last = run.last;
-            run.record(last, || Event::Panics(message.to_owned()));
+            run.record(running, || Event::Panics(message.to_owned()));
         }
     }
 
@@ -304,6 +312,7 @@ impl Explorer {
         self.next.set(None);
         self.time_is_next.set(false);
         self.passed.set(Duration::ZERO);
+        self.prints_panics.set(plan.prints_panics);
         self.run.borrow_mut().begin(plan);
         let mut main = Some(crate::spawn::start_explored(worker, created_at, main));
         while let Some(g) = self.pick(worker, &mut main) {
@@ -446,7 +455,7 @@ impl Explorer {
 impl Plan {
     fn nothing() -> Self {
         let driver = Driver::RoundRobin { quantum: 1, left: 1 };
-        Self { driver, preempts: false, eager_time: false, most_steps: 0, records: false }
+        Self { driver, preempts: false, eager_time: false, most_steps: 0, records: false, prints_panics: false }
     }
 }
 
@@ -600,7 +609,7 @@ impl Run {
         self.fingerprint = (self.fingerprint ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         let strands = &self.strands;
         self.plan.driver.step(id, &at, |other| strands.get((other as usize).wrapping_sub(1)).map(|strand| strand.at));
-        self.record(id, || Event::Step(at));
+        self.record(id, || Event::Step(at, trace::users_place(&at)));
     }
 
     /// The goroutine has given up its thread: it waits, or another goes first.

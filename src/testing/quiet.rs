@@ -1,6 +1,7 @@
 //! Panics in a check: kept off stderr, since most belong to schedules that nobody asked to see, and taken down for the
 //! report.
 
+use super::explorer::Explorer;
 use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Once;
@@ -16,7 +17,7 @@ pub(super) fn install_hook() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !crate::observe::is_explored() {
+            if crate::observe::with_explorer(Explorer::prints_panics) != Some(false) {
                 return before(info);
             }
             let message = message_of(info.payload());

@@ -154,7 +154,7 @@ pub(super) struct Session<'a> {
 impl Session<'_> {
     pub(super) fn run(&self, driver: Driver, records: bool) -> Outcome {
         let Config { eager_time, steps: most_steps, .. } = *self.config;
-        let plan = Plan { driver, preempts: true, eager_time, most_steps, records };
+        let plan = Plan { driver, preempts: true, eager_time, most_steps, records, prints_panics: false };
         self.explorer.explore(self.worker, plan, self.created_at, || (self.main)())
     }
 

@@ -55,7 +55,14 @@ where
     let (result, problem) = on_a_thread(move |explorer, worker| {
         let mut result = None;
         let driver = Driver::of(&Schedule::Deviations(Vec::new()));
-        let plan = Plan { driver, preempts: false, eager_time: false, most_steps: MOST_STEPS, records: false };
+        let plan = Plan {
+            driver,
+            preempts: false,
+            eager_time: false,
+            most_steps: MOST_STEPS,
+            records: false,
+            prints_panics: true,
+        };
         let main = || result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)));
         let outcome = explorer.explore(worker, plan, created_at, main);
         (result, outcome.problem)

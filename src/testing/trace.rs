@@ -3,6 +3,8 @@
 use super::op::At;
 use crate::park::WaitReason;
 use crate::race::detector::ByAddress;
+use crate::race::report::users_frames;
+use std::backtrace::Backtrace;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::panic::Location;
@@ -12,7 +14,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A goroutine does a step.
-    Step(At),
+    /// With the place in the user's code, if the operation does not know it itself.
+    Step(At, Option<String>),
     /// It makes this goroutine, there.
     Spawns(u64, &'static Location<'static>),
     /// It is made to wait while another runs, although it could go on.
@@ -20,7 +23,7 @@ pub(crate) enum Event {
     Waits(WaitReason),
     Ends,
     Panics(String),
-    /// All wait, and time goes on to the next timer.
+    /// Time goes on to the next timer.
     Time(Duration),
 }
 
@@ -96,17 +99,29 @@ fn clip(text: &str) -> String {
 
 fn describe(event: &Event, names: &mut Names) -> String {
     match event {
-        Event::Step(at) => {
+        Event::Step(at, elsewhere) => {
             let object = names.of(at).map_or(String::new(), |name| format!(" {name}"));
-            format!("{}{object}  {}", at.op, place(at.location))
+            let place = elsewhere.clone().unwrap_or_else(|| place(at.location));
+            format!("{}{object}  {place}", at.op)
         }
         Event::Spawns(id, location) => format!("go: goroutine {id}  {}", place(location)),
         Event::Preempted => String::from("… could go on, another goes first"),
         Event::Waits(reason) => format!("… waits ({reason})"),
         Event::Ends => String::from("ends"),
         Event::Panics(message) => format!("panics: {}", message.lines().next().unwrap_or_default()),
-        Event::Time(passed) => format!("all wait: time goes on by {passed:?}"),
+        Event::Time(passed) => format!("time goes on by {passed:?}"),
     }
+}
+
+/// Where the user's code dropped something, which drops cannot know: the stack does.
+pub(crate) fn users_place(at: &At) -> Option<String> {
+    let ours = file!().strip_suffix("testing/trace.rs").unwrap_or("lisle/src/");
+    if !at.location.file().starts_with(ours) {
+        return None;
+    }
+    let frame = users_frames(&Backtrace::force_capture()).into_iter().next()?;
+    let mut parts = frame.at.rsplit('/').next()?.split(':');
+    Some(format!("{}:{}", parts.next()?, parts.next()?))
 }
 
 /// File and line, without the folders.
@@ -122,7 +137,7 @@ mod tests {
 
     #[test]
     fn each_goroutine_has_its_column_and_each_object_its_name() {
-        let at = |op, object| Event::Step(At { op, object, other: 0, location: Location::caller() });
+        let at = |op, object| Event::Step(At { op, object, other: 0, location: Location::caller() }, None);
         let lines = [(1, at(Op::MutexLock, 16)), (2, at(Op::MutexLock, 32)), (2, Event::Waits(WaitReason::Mutex))];
         let table = table(&lines, &["main".into(), "2".into()]);
         let rows: Vec<&str> = table.lines().collect();
