@@ -76,17 +76,17 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     fn read(&self) {
-        observe::enter(Op::RwLockRead, self);
+        observe::enter(Op::RwLockRead, &self.state);
         if !self.try_read() {
             self.wait(Kind::Reader);
         }
-        observe::acquire(self);
+        observe::acquire(&self.state);
     }
 
     #[inline]
     #[track_caller]
     fn write(&self) {
-        observe::enter(Op::RwLockWrite, self);
+        observe::enter(Op::RwLockWrite, &self.state);
         if !self.try_write() {
             self.wait(Kind::Writer);
         }
@@ -98,7 +98,7 @@ impl RawRwLock {
     #[track_caller]
     fn note_written(&self) {
         if observe::is_on() {
-            observe::locked(self);
+            observe::locked(&self.state);
             observe::acquire(&self.queue);
         }
     }
@@ -138,8 +138,9 @@ impl RawRwLock {
 
     #[inline]
     fn unlock_read(&self) {
-        if observe::touch(Op::RwLockUnlock, self) {
-            // Readers do not order each other: only who takes the exclusive lock looks here.
+        if observe::touch(Op::RwLockUnlock, &self.state) {
+            // Readers do not order each other: only who takes the exclusive lock looks here. (Not at the lock's own
+            // address, which may be that of a field.)
             observe::release(&self.queue);
         }
         let before = self.state.fetch_sub(READER, Ordering::AcqRel);
@@ -151,7 +152,7 @@ impl RawRwLock {
     #[inline]
     fn unlock_write(&self) {
         if observe::is_on() {
-            observe::unlocking(Op::RwLockUnlock, self);
+            observe::unlocking(Op::RwLockUnlock, &self.state);
         }
         let before = self.state.fetch_and(!WRITER, Ordering::AcqRel);
         if before & QUEUED != 0 {
@@ -162,7 +163,7 @@ impl RawRwLock {
     /// A writer becomes a reader, and lets the readers at the head of the queue in.
     fn downgrade(&self) {
         if observe::is_on() {
-            observe::unlocking(Op::RwLockDowngrade, self);
+            observe::unlocking(Op::RwLockDowngrade, &self.state);
         }
         if self.state.compare_exchange(WRITER, READER, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             self.hand_over(READER);
@@ -262,11 +263,11 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        observe::touch(Op::RwLockTryRead, &self.raw);
+        observe::touch(Op::RwLockTryRead, &self.raw.state);
         if !self.raw.try_read() {
             return Err(TryLockError::WouldBlock);
         }
-        observe::acquire(&self.raw);
+        observe::acquire(&self.raw.state);
         Ok(self.poison.wrap(RwLockReadGuard::new(self))?)
     }
 
@@ -289,7 +290,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        observe::touch(Op::RwLockTryWrite, &self.raw);
+        observe::touch(Op::RwLockTryWrite, &self.raw.state);
         if !self.raw.try_write() {
             return Err(TryLockError::WouldBlock);
         }

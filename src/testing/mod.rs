@@ -65,6 +65,8 @@
 //! A schedule of a small test takes some microseconds in a release build, and ten times as long in a debug build. Outside
 //! of tests nothing is paid: see `observe.rs` in the sources.
 //!
+//! What it finds, and in how many schedules, stands on the page [bugs].
+//!
 //! # After loom and shuttle
 //! The crates `loom` and `shuttle` have shown in Rust what schedules under control are good for; both put their own types
 //! in place of std's. Here the program itself runs. `loom` also models weak memory, which is not done here: atomics have
@@ -82,6 +84,9 @@ pub(crate) mod search;
 mod shrink;
 mod trace;
 mod time;
+
+#[doc = include_str!("bugs.md")]
+pub mod bugs {}
 
 pub use config::{Config, Report, Strategy};
 pub use failure::{Failure, FailureKind};
