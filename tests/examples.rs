@@ -34,3 +34,22 @@ fn quickstart_waits_for_all() {
     let text = output(example("quickstart"));
     assert_eq!(text.lines().last(), Some("All goroutines completed, after 1.0 s together."), "{text}");
 }
+
+fn assert_lines(text: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(text.lines().any(|printed| printed == *line), "missing: {line}\nin: {text}");
+    }
+}
+
+#[test]
+fn a_data_race_is_found_in_all_interleavings_and_not_in_the_repaired_form() {
+    let mut check = example("data_race");
+    let text = output({
+        check.arg("--check");
+        check
+    });
+    assert!(text.contains("WARNING: DATA RACE") && text.contains("examples/data_race.rs"), "{text}");
+    let mut fixed = example("data_race");
+    fixed.arg("--fixed");
+    assert_lines(&output(fixed), &["6 of 6 increments were counted"]);
+}
