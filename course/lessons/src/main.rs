@@ -57,7 +57,7 @@ enum Command {
         /// The folder whose files are counted. Default: this project, without target/ and .git/.
         folder: Option<PathBuf>,
     },
-    /// Data races and what is left of them in Rust; lost updates, check then act; mutex or channel, measured
+    /// Data races and what is left of them in Rust, the tools that find it; mutex or channel, measured
     #[command(name = "race_conditions")]
     RaceConditions {
         #[command(flatten)]

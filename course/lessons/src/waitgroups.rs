@@ -103,7 +103,7 @@ pub(crate) fn forgets_to_wait() {
 // ANCHOR_END: forgetting_to_wait
 
 fn forgetting_to_wait(_: &Options) -> Outcome {
-    let text = child::start("forgets_to_wait")?;
+    let text = child::start("forgets_to_wait", &[])?;
     println!("Lines from the three goroutines: {}.", text.matches("goroutine").count());
     Ok(())
 }

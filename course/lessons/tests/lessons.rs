@@ -161,6 +161,29 @@ fn race_conditions_shows_what_is_refused_and_what_is_lost() {
 }
 
 #[test]
+fn what_the_explorer_has_found_is_run_again() {
+    let text = output(week7(&["race_conditions", "--section", "explorer"]));
+    assert!(text.contains("explored: overdrawn in schedule number "), "{text}");
+    let schedule =
+        text.lines().find_map(|line| line.trim().strip_prefix("LISLE_SEED=")?.split(' ').next()).expect("a schedule");
+    assert!(text.contains(&format!("lisle::testing::replay(\"{schedule}\"")), "{text}");
+    assert!(text.contains("could go on, another goes first") && text.contains("(exit status: 101)"), "{text}");
+    assert!(
+        text.contains("repaired: nothing was found in ") && text.contains(" schedules, all that there are"),
+        "{text}"
+    );
+}
+
+#[test]
+fn races_are_found_in_unsafe_code_and_in_ordinary_runs() {
+    let text = output(week7(&["race_conditions", "--section", "unsafe_code", "--section", "detector"]));
+    assert!(text.matches("WARNING: DATA RACE").count() >= 2, "{text}");
+    assert!(text.contains("course/lessons/src/race_conditions/unsafe_counter.rs:"), "{text}");
+    assert!(text.contains("with a lock around it: nothing was found in "), "{text}");
+    assert!(text.contains("course/lessons/raced/shared_counter.rs:") && text.contains("(exit status: 66)"), "{text}");
+}
+
+#[test]
 fn goroutine_patterns_agree_on_the_totals() {
     let folder = Folder::with_tree("patterns");
     let mut program = week7(&["goroutine_patterns", "--limit", "3"]);

@@ -45,16 +45,28 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let (outcome, outcomes) = channel();
-    thread::spawn(move || {
+    within_limit(move || {
         let runtime = lisle::Config::new().workers(1).start().expect("a runtime");
-        let value = catch_unwind(AssertUnwindSafe(|| runtime.run(f)));
-        let left = runtime.shutdown(patience);
-        outcome.send((value, left))
-    });
+        let value = runtime.run(f);
+        (value, runtime.shutdown(patience))
+    })
+}
+
+/// Calls `f` on a thread of its own, and gives back its result.
+///
+/// # Panics
+/// If `f` does, with its message; or if it has not ended after 3 seconds.
+#[track_caller]
+pub fn within_limit<T, F>(f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let (outcome, outcomes) = channel();
+    thread::spawn(move || outcome.send(catch_unwind(AssertUnwindSafe(f))));
     match outcomes.recv_timeout(LIMIT) {
-        Ok((Ok(value), left)) => (value, left),
-        Ok((Err(payload), _)) => panic!("{}", message(&*payload)),
+        Ok(Ok(value)) => value,
+        Ok(Err(payload)) => panic!("{}", message(&*payload)),
         Err(RecvTimeoutError::Timeout) => {
             panic!("after {LIMIT:?} it still waits, and would for ever. Who waits for whom, and who should have come?")
         }
