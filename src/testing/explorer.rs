@@ -84,8 +84,18 @@ pub(super) struct Strand {
     /// What it does next, or is doing.
     pub(super) at: At,
     pub(super) has_ended: bool,
+    /// When it was made.
+    made_at: Moment,
     pub(super) name: Option<Arc<str>>,
     pub(super) created_at: &'static Location<'static>,
+}
+
+impl Strand {
+    /// Whether it was made in the step before that moment, and has not begun.
+    fn is_made_before(&self, at: Moment) -> bool {
+        let Moment { goroutine, step } = self.made_at;
+        self.at.op == Op::Start && goroutine == at.goroutine && step + 1 == at.step
+    }
 }
 
 /// The present schedule.
@@ -502,11 +512,13 @@ impl Run {
 
     fn add(&mut self, g: &G) {
         debug_assert_eq!(g.id, self.strands.len() as u64 + 1, "the explorer's goroutines are numbered from 1");
+        let made_at = self.strands.get((g.creator as usize).wrapping_sub(1)).map_or(0, |creator| creator.steps);
         self.strands.push(Strand {
             g: NonNull::from(g),
             steps: 0,
             at: At { op: Op::Start, object: 0, other: 0, location: g.created_at },
             has_ended: false,
+            made_at: Moment { goroutine: g.creator, step: made_at },
             name: g.extra.as_ref().and_then(|extra| extra.name.clone()),
             created_at: g.created_at,
         });
@@ -580,7 +592,12 @@ impl Run {
             let at = self.moment();
             let yields = current.filter(|_| yields);
             let goes_on = current.is_some() && yields.is_none();
-            let index = self.plan.driver.choose(&Decision { candidates: &candidates, goes_on, yields, at });
+            let strands = &self.strands;
+            let strand = |id: u64| strands.get((id as usize).wrapping_sub(1));
+            let is_fresh = &|id| strand(id).is_some_and(|strand| strand.is_made_before(at));
+            let at_an_end = current.and_then(strand).is_some_and(|strand| strand.at.op.is_end_or_its_wait());
+            let decision = Decision { candidates: &candidates, goes_on, yields, at, at_an_end, is_fresh };
+            let index = self.plan.driver.choose(&decision);
             let id = candidates[index];
             if index > 0 {
                 self.deviations.push(Deviation { at, choice: Choice::Run(id) });

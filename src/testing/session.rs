@@ -304,11 +304,14 @@ impl<'a> Source<'a> {
             Strategy::RoundRobin => Schedule::RoundRobin { quantum: number as u32 + 1 },
             Strategy::Exhaustive => return None,
             Strategy::Mixed => match number {
-                0 => Schedule::Deviations(Vec::new()),
-                1 => Schedule::RoundRobin { quantum: 1 },
-                2 => Schedule::RoundRobin { quantum: 2 },
-                _ if number % 2 == 1 => Schedule::Random { seed },
-                _ => pct(2 + (number as u32 / 2) % 3),
+                0 => Schedule::RoundRobin { quantum: 1 },
+                1 => return Some((None, Driver::Oldest)),
+                2 | 3 => return Some((None, Driver::Once { left: number - 1 })),
+                4 => Schedule::Deviations(Vec::new()),
+                5 => return Some((None, Driver::Youngest)),
+                _ if number % 3 == 1 => return Some((None, Driver::Once { left: 1 + number / 3 })),
+                _ if number % 3 == 2 => pct(2 + (number as u32 / 3) % 3),
+                _ => Schedule::Random { seed },
             },
         };
         let driver = Driver::of(&schedule);
