@@ -271,6 +271,9 @@ impl Detector {
     }
 
     fn add(&mut self, g: &G, parent: Option<u32>) -> u32 {
+        // Another lay there before.
+        self.sync.remove(&std::ptr::from_ref(g).addr());
+        self.sync.remove(&crate::park::token_of(g));
         let who = Who {
             id: g.id,
             name: g.extra.as_ref().and_then(|extra| extra.name.clone()),

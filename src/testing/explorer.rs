@@ -40,6 +40,8 @@ use std::time::{Duration, Instant};
 
 /// Who does so many steps in a row while others could run counts as waiting for them: it spins, perhaps.
 const FAIR_STEPS: u32 = 300;
+/// The same where points are not places to switch at.
+const PATIENT_STEPS: u32 = 10_000;
 
 /// Among the goroutines that could run, the clock: it has no number that a goroutine could have.
 pub(super) const CLOCK: u64 = 0;
@@ -50,6 +52,13 @@ pub(crate) struct Pulse {
     pub(crate) steps: AtomicU64,
     pub(crate) goroutine: AtomicU64,
     pub(crate) location: AtomicPtr<Location<'static>>,
+}
+
+impl Pulse {
+    fn show(&self, goroutine: u64, location: &'static Location<'static>) {
+        self.goroutine.store(goroutine, Ordering::Relaxed);
+        self.location.store(std::ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+    }
 }
 
 /// How a schedule is to be run.
@@ -178,8 +187,7 @@ impl Explorer {
         let Some((worker, g)) = worker.and_then(|worker| Some((worker, worker.running()?))) else { return };
         let pinned = g.pinned(worker);
         let stays = keep_thread::reason_to(worker, g, pinned).is_some();
-        self.pulse.goroutine.store(g.id, Ordering::Relaxed);
-        self.pulse.location.store(std::ptr::from_ref(at.location).cast_mut(), Ordering::Relaxed);
+        self.pulse.show(g.id, at.location);
         let turn = self.run.borrow_mut().reach(worker, g, at, stays);
         match turn {
             Turn::Same => {}
@@ -328,6 +336,7 @@ impl Explorer {
         while let Some(g) = self.pick(worker, &mut main) {
             // SAFETY: out of the ready queue, hence alive.
             let id = unsafe { g.as_ref() }.id;
+            self.pulse.show(id, self.run.borrow_mut().strand(id).at.location);
             if worker.resume_explored(g) {
                 self.run.borrow_mut().ended(id);
             } else {
@@ -422,7 +431,7 @@ impl Explorer {
         }
         if self.run.borrow().main_is_over {
             // Time does not go on; what was to come later never comes.
-            return worker.scheduler.drop_deferred() && !worker.ready.borrow().is_empty();
+            return worker.scheduler.drop_deferred();
         }
         if self.next_time(worker) {
             return true;
@@ -552,7 +561,8 @@ impl Run {
             return Turn::Nobody;
         }
         self.streak += 1;
-        let yields = at.op == Op::Yield || self.streak > FAIR_STEPS;
+        let most = if self.plan.preempts { FAIR_STEPS } else { PATIENT_STEPS };
+        let yields = at.op == Op::Yield || self.streak > most;
         if stays || !self.plan.preempts && !yields {
             return Turn::Same;
         }

@@ -73,7 +73,7 @@ pub(super) fn replay<F: Fn() + Send>(schedule: &Schedule, f: F) -> Result<Report
 /// The calling test, if its thread is named for it.
 fn test_name() -> Option<String> {
     let thread = std::thread::current();
-    thread.name().filter(|&name| name != "main" && !name.starts_with("lisle")).map(Into::into)
+    thread.name().filter(|&name| name != "main" && !name.starts_with("lisle-")).map(Into::into)
 }
 
 /// Runs `work` on an explorer's thread, and waits for it.
