@@ -434,7 +434,7 @@ fn calls_that_never_come_may_wait_in_their_destructors() {
     }
     check(|| {
         let (sender, receiver) = bounded::<()>(0);
-        let joins = Joins(Some(go(move || drop(receiver.recv()))));
+        let joins = Joins(Some(go(move || assert!(receiver.recv().is_err()))));
         lisle::time::after_func(std::time::Duration::from_secs(1), move || drop((sender, joins))).detach();
     });
 }

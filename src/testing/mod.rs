@@ -79,6 +79,7 @@ pub(crate) mod explorer;
 mod failure;
 pub(crate) mod op;
 mod quiet;
+mod run;
 pub(crate) mod schedule;
 pub(crate) mod search;
 mod shrink;
