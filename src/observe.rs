@@ -281,8 +281,21 @@ fn tell_ending(g: &G, scope: usize) {
         if scope != 0 {
             detector.apply(me, Edge::Release(scope));
         }
-        detector.end(me);
     });
+}
+
+/// It has ended, and its result been dropped if nobody wanted it.
+#[inline(always)]
+pub(crate) fn ended() {
+    if is_on() {
+        tell_ended();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_ended() {
+    detector::with_current(|detector, me| detector.end(me));
 }
 
 /// A variable that nothing protects is used.

@@ -329,7 +329,7 @@ pub(crate) fn park_for_user(deadline: Option<Instant>) {
 }
 
 /// What stands for the user's token in the eyes of the race detector: not the goroutine, whose end is another matter.
-fn token_of(g: &G) -> usize {
+pub(crate) fn token_of(g: &G) -> usize {
     observe::address(&g.wake)
 }
 

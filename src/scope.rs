@@ -91,6 +91,7 @@ where
         owner: Mutex::new(None),
         panic: Mutex::new(None),
     });
+    observe::forget(Arc::as_ptr(&data).addr());
     let scope = Scope { data, scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.data.wait();

@@ -404,6 +404,77 @@ fn what_the_exhaustive_search_leaves_out_has_no_other_outcome() {
     });
 }
 
+#[test]
+fn a_wait_while_unwinding_that_needs_the_others_is_told() {
+    struct Waits<'a>(&'a WaitGroup);
+    impl Drop for Waits<'_> {
+        fn drop(&mut self) {
+            self.0.wait();
+        }
+    }
+    let failure = Config::new()
+        .explore(|| {
+            let group = WaitGroup::new();
+            group.go(|| ());
+            let _waits = Waits(&group);
+            panic!("and unwinds");
+        })
+        .expect_err("it panics");
+    assert!(matches!(failure.kind(), FailureKind::Unsupported), "{failure}");
+    assert!(failure.message().contains("it is unwinding from a panic"), "{failure}");
+}
+
+#[test]
+fn calls_that_never_come_may_wait_in_their_destructors() {
+    struct Joins(Option<lisle::JoinHandle<()>>);
+    impl Drop for Joins {
+        fn drop(&mut self) {
+            self.0.take().into_iter().for_each(|handle| handle.join().unwrap());
+        }
+    }
+    check(|| {
+        let (sender, receiver) = bounded::<()>(0);
+        let joins = Joins(Some(go(move || assert!(receiver.recv().is_err()))));
+        lisle::time::after_func(std::time::Duration::from_secs(1), move || drop((sender, joins))).detach();
+    });
+}
+
+/// The one wait that nobody can look into.
+#[test]
+fn a_goroutine_that_blocks_the_thread_outside_of_lisle_is_told() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    if std::env::var_os("LISLE_TEST_CHILD").is_some() {
+        let (lock, flag) = (std::sync::Mutex::new(()), AtomicBool::new(false));
+        let hold = || {
+            let _held = lock.lock().unwrap();
+            flag.store(true, Ordering::SeqCst);
+        };
+        return Config::new().check(|| {
+            scope(|s| {
+                s.go(hold);
+                s.go(hold);
+            });
+        });
+    }
+    let test = "a_goroutine_that_blocks_the_thread_outside_of_lisle_is_told";
+    let mut child = Command::new(std::env::current_exe().expect("we are running"))
+        .args(["--exact", test, "--nocapture"])
+        .env("LISLE_TEST_CHILD", "1")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a child process");
+    let errors = BufReader::new(child.stderr.take().expect("a pipe"));
+    let told = errors.lines().map_while(Result::ok).find(|line| line.contains("has gone no further than"));
+    child.kill().expect("it waits for ever");
+    child.wait().expect("it is gone");
+    let told = told.expect("it is told");
+    assert!(
+        told.contains("goroutine 3") && told.contains("tests/check.rs") && told.contains("use lisle::sync"),
+        "{told}"
+    );
+}
+
 /// Each part of lisle, as its users use it, in a few hundred interleavings.
 mod everything_runs_unchanged {
     use lisle::channel::{bounded, unbounded};

@@ -271,6 +271,9 @@ impl Detector {
     }
 
     fn add(&mut self, g: &G, parent: Option<u32>) -> u32 {
+        // Another lay there before.
+        self.sync.remove(&std::ptr::from_ref(g).addr());
+        self.sync.remove(&crate::park::token_of(g));
         let who = Who {
             id: g.id,
             name: g.extra.as_ref().and_then(|extra| extra.name.clone()),
@@ -307,6 +310,8 @@ impl Detector {
         self.strands[strand as usize].has_ended = true;
         self.last = (0, 0);
         if self.reuses {
+            // Its clock may be long, and its place not be used again for a while.
+            self.strands[strand as usize].clock = Clock::default();
             self.by_id.remove(&self.strands[strand as usize].who.id);
             self.free.push(strand);
         }

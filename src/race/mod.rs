@@ -17,7 +17,13 @@
 //!   and a process that has had one exits with status 66. The environment variable `LISLE_RACE` is Go's `GORACE`:
 //!   `LISLE_RACE="halt_on_error=1 log_path=races exitcode=1"`.
 //!
-//! Without the feature, and outside of `check`, nothing is looked at and nothing is paid.
+//! Without the feature, and outside of `check`, nothing is looked at, and what is paid is a compare and a branch at most.
+//!
+//! # What the feature costs
+//! Messages take 1.1 to 10 times as long (measured: through a buffer, 6.5 and 61 ns on one worker, 30 and 230 ns between
+//! two; without a buffer, 74 and 170 ns), uncontended locks 6 times, and to start a goroutine and join it some 8 µs, since
+//! the stack of its creation is taken down. All clocks are under one lock. Goroutines that wait for their first event have
+//! short clocks; of those that have synchronised each has four bytes for each other that lived at the same time.
 //!
 //! ```text
 //! ==================

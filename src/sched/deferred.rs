@@ -178,11 +178,13 @@ impl Scheduler {
         Ok(DeferredCall { scheduler: Arc::clone(self), key })
     }
 
-    /// For the explorer, whose time does not go on any more: drops all calls. Says whether there were any.
-    pub(crate) fn drop_deferred(&self) -> bool {
-        let some = self.first_deferred().is_some();
-        self.deferred.drop_all();
-        some
+    /// For the explorer, whose time does not go on any more: a goroutine drops all calls, since their destructors may wait.
+    /// Says whether there were any.
+    pub(crate) fn drop_deferred(self: &Arc<Self>) -> bool {
+        let calls = self.deferred.take_all();
+        let Some(created_at) = calls.first_key_value().map(|(_, call)| call.created_at) else { return false };
+        start_accepted(Builder::new().name("calls that never come"), self, created_at, move || drop(calls));
+        true
     }
 
     /// For the explorer, after a failure.

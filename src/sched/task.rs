@@ -110,6 +110,7 @@ unsafe fn run<F: FnOnce() -> T, T>(g: &G) {
     finish(task, result, |count| {
         Worker::with_current(|worker| worker.into_iter().for_each(count));
     });
+    crate::observe::ended();
 }
 
 /// # Safety

@@ -8,8 +8,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// All of the following in turn, after the schedule without preemptions: some bugs are found by many switches in a
-    /// row, others by few at the right moment. The default.
+    /// The default. First a few schedules that find most bugs at once: round robin; goroutines that begin as soon as they
+    /// are made; one preemption in the middle of something; none; the youngest first. Then, in turn, one preemption further
+    /// on, PCT of depth 2 to 4, and a random walk: some bugs are found by many switches in a row, others by few at the right
+    /// moment.
     Mixed,
     /// At each point any goroutine that can run may be next, with equal probability.
     Random,

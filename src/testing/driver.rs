@@ -36,6 +36,10 @@ pub(crate) struct Decision<'a> {
     /// Who runs offers its turn to the others; then it is the last.
     pub(crate) yields: Option<u64>,
     pub(crate) at: Moment,
+    /// Who goes on stands before the end of what it does, or of others'.
+    pub(crate) at_an_end: bool,
+    /// Whether it was made in the last step of who goes on, and has not begun.
+    pub(crate) is_fresh: &'a dyn Fn(u64) -> bool,
 }
 
 /// See the module.
@@ -43,6 +47,12 @@ pub(crate) enum Driver {
     Random(Random),
     Pct(Box<Pct>),
     RoundRobin { quantum: u32, left: u32 },
+    /// Who has been made begins at once, before its maker goes on; else nobody is preempted, and of those that can run it is the oldest.
+    Oldest,
+    /// At each point the youngest of all goes first.
+    Youngest,
+    /// The plain order, but for one preemption: at this of the points where a goroutine is in the middle of something.
+    Once { left: u64 },
     Replay(Replay),
     Search(Box<Search>),
 }
@@ -70,6 +80,20 @@ impl Driver {
                 *left = *quantum;
                 usize::from(decision.goes_on)
             }
+            Self::Oldest if decision.goes_on => {
+                let fresh = decision.candidates.iter().filter(|&&id| (decision.is_fresh)(id));
+                place_of(fresh.min(), decision)
+            }
+            // To go round among two that wait for a third helps nobody.
+            Self::Oldest | Self::Youngest if decision.yields.is_some() => 0,
+            Self::Oldest => place_of(decision.candidates[..others].iter().min(), decision),
+            Self::Youngest => place_of(decision.candidates[..others].iter().max(), decision),
+            Self::Once { left } => {
+                let counts = decision.goes_on && decision.at.step > 1 && !decision.at_an_end;
+                let is_now = counts && *left == 1;
+                *left = left.saturating_sub(u64::from(counts));
+                usize::from(is_now)
+            }
             Self::Replay(replay) => replay.choose(decision),
             Self::Search(search) => search.choose(decision, others),
         }
@@ -80,7 +104,8 @@ impl Driver {
         match self {
             Self::Random(random) => random.below(count),
             Self::Pct(pct) => pct.random.below(count),
-            Self::RoundRobin { .. } => at.step as usize % count,
+            Self::RoundRobin { .. } | Self::Youngest => at.step as usize % count,
+            Self::Oldest | Self::Once { .. } => 0,
             Self::Replay(replay) => match replay.list.get(&(at, false)) {
                 Some(&Choice::Value(value)) if value < count => value,
                 _ => 0,
@@ -95,7 +120,7 @@ impl Driver {
             Self::Pct(pct) => pct.steps += 1,
             Self::RoundRobin { left, .. } => *left = left.saturating_sub(1),
             Self::Search(search) => search.step(id, at, pending),
-            Self::Random(_) | Self::Replay(_) => {}
+            Self::Random(_) | Self::Oldest | Self::Youngest | Self::Once { .. } | Self::Replay(_) => {}
         }
     }
 
@@ -105,6 +130,10 @@ impl Driver {
             search.no_choice(id);
         }
     }
+}
+
+fn place_of(id: Option<&u64>, decision: &Decision<'_>) -> usize {
+    id.and_then(|id| decision.candidates.iter().position(|other| other == id)).unwrap_or(0)
 }
 
 /// Follows a list of deviations from the plain order. Those that cannot be followed are left out.
@@ -189,7 +218,8 @@ mod tests {
     fn pct_runs_the_same_goroutine_until_it_falls() {
         let mut pct = Pct::new(1, 7, 100);
         let at = Moment { goroutine: 1, step: 1 };
-        let decision = Decision { candidates: &[1, 2, 3], goes_on: true, yields: None, at };
+        let is_fresh = &|_| false;
+        let decision = Decision { candidates: &[1, 2, 3], goes_on: true, yields: None, at, at_an_end: false, is_fresh };
         let first = pct.choose(&decision);
         assert!((0..20).all(|_| pct.choose(&decision) == first));
         pct.demote(decision.candidates[first]);

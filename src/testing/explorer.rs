@@ -20,13 +20,13 @@
 //! Everything here lives on the explorer's thread. `run` is borrowed for moments in which no user code runs and nobody
 //! switches. Only `pulse` is read by another thread, which watches for one that is blocked outside of lisle.
 
-use super::driver::{Decision, Driver};
-use super::failure::{Blocked, Problem};
-use super::op::{At, Op};
-use super::schedule::{Choice, Deviation, Moment};
-use super::trace::{self, Event, Line};
-use crate::park::WaitReason;
-use crate::race::detector::{ByAddress, Detector, Race};
+use super::driver::Driver;
+use super::failure::Problem;
+use super::op::At;
+use super::schedule::Deviation;
+use super::run::{Run, Turn};
+use super::trace::{Event, Line};
+use crate::race::detector::{Detector, Race};
 use crate::sched::g::{G, RunState};
 use crate::sched::keep_thread;
 use crate::sched::task::ResultSlot;
@@ -38,18 +38,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Who does so many steps in a row while others could run counts as waiting for them: it spins, perhaps.
-const FAIR_STEPS: u32 = 300;
-
-/// Among the goroutines that could run, the clock: it has no number that a goroutine could have.
-pub(super) const CLOCK: u64 = 0;
-
 /// What the explorer's thread shows to the one that waits for it.
 #[derive(Default)]
 pub(crate) struct Pulse {
     pub(crate) steps: AtomicU64,
     pub(crate) goroutine: AtomicU64,
     pub(crate) location: AtomicPtr<Location<'static>>,
+}
+
+impl Pulse {
+    fn show(&self, goroutine: u64, location: &'static Location<'static>) {
+        self.goroutine.store(goroutine, Ordering::Relaxed);
+        self.location.store(std::ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+    }
 }
 
 /// How a schedule is to be run.
@@ -77,42 +78,6 @@ pub(crate) struct Outcome {
     pub(crate) titles: Vec<String>,
 }
 
-/// What is known of a goroutine of this schedule.
-pub(super) struct Strand {
-    g: NonNull<G>,
-    pub(super) steps: u32,
-    /// What it does next, or is doing.
-    pub(super) at: At,
-    pub(super) has_ended: bool,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) created_at: &'static Location<'static>,
-}
-
-/// The present schedule.
-pub(super) struct Run {
-    plan: Plan,
-    pub(super) strands: Vec<Strand>,
-    /// Who ran last.
-    last: u64,
-    /// How many steps in a row that has done.
-    streak: u32,
-    candidates: Vec<u64>,
-    deviations: Vec<Deviation>,
-    preemptions: u32,
-    steps: u64,
-    fingerprint: u64,
-    lines: Vec<Line>,
-    problem: Option<Problem>,
-    main_is_over: bool,
-    /// Who waits for all others to wait.
-    settling: Vec<u64>,
-    /// Who holds a lock, and since where.
-    pub(super) holders: ByAddress<(u64, &'static Location<'static>)>,
-    /// The last notification that nobody heard, by condition variable.
-    pub(super) unheard: ByAddress<(u64, &'static Location<'static>)>,
-    detector: Detector,
-}
-
 /// See the module.
 pub(crate) struct Explorer {
     run: RefCell<Run>,
@@ -124,15 +89,6 @@ pub(crate) struct Explorer {
     passed: Cell<Duration>,
     prints_panics: Cell<bool>,
     pulse: Arc<Pulse>,
-}
-
-/// Who goes on.
-enum Turn {
-    Same,
-    Other(NonNull<G>),
-    /// The next timer is due first.
-    Time,
-    Nobody,
 }
 
 impl Explorer {
@@ -168,8 +124,7 @@ impl Explorer {
         let Some((worker, g)) = worker.and_then(|worker| Some((worker, worker.running()?))) else { return };
         let pinned = g.pinned(worker);
         let stays = keep_thread::reason_to(worker, g, pinned).is_some();
-        self.pulse.goroutine.store(g.id, Ordering::Relaxed);
-        self.pulse.location.store(std::ptr::from_ref(at.location).cast_mut(), Ordering::Relaxed);
+        self.pulse.show(g.id, at.location);
         let turn = self.run.borrow_mut().reach(worker, g, at, stays);
         match turn {
             Turn::Same => {}
@@ -318,6 +273,7 @@ impl Explorer {
         while let Some(g) = self.pick(worker, &mut main) {
             // SAFETY: out of the ready queue, hence alive.
             let id = unsafe { g.as_ref() }.id;
+            self.pulse.show(id, self.run.borrow_mut().strand(id).at.location);
             if worker.resume_explored(g) {
                 self.run.borrow_mut().ended(id);
             } else {
@@ -412,7 +368,7 @@ impl Explorer {
         }
         if self.run.borrow().main_is_over {
             // Time does not go on; what was to come later never comes.
-            return worker.scheduler.drop_deferred() && !worker.ready.borrow().is_empty();
+            return worker.scheduler.drop_deferred();
         }
         if self.next_time(worker) {
             return true;
@@ -456,249 +412,5 @@ impl Plan {
     fn nothing() -> Self {
         let driver = Driver::RoundRobin { quantum: 1, left: 1 };
         Self { driver, preempts: false, eager_time: false, most_steps: 0, records: false, prints_panics: false }
-    }
-}
-
-impl Run {
-    fn new(plan: Plan, detector: Detector) -> Self {
-        Self {
-            plan,
-            strands: Vec::new(),
-            last: 0,
-            streak: 0,
-            candidates: Vec::new(),
-            deviations: Vec::new(),
-            preemptions: 0,
-            steps: 0,
-            fingerprint: 0,
-            lines: Vec::new(),
-            problem: None,
-            main_is_over: false,
-            settling: Vec::new(),
-            holders: ByAddress::default(),
-            unheard: ByAddress::default(),
-            detector,
-        }
-    }
-
-    fn begin(&mut self, plan: Plan) {
-        self.strands.clear();
-        self.holders.clear();
-        self.unheard.clear();
-        self.detector.begin(plan.records);
-        self.plan = plan;
-    }
-
-    /// The first problem counts.
-    fn fail(&mut self, problem: Problem) {
-        self.problem.get_or_insert(problem);
-    }
-
-    fn record(&mut self, id: u64, event: impl FnOnce() -> Event) {
-        if self.plan.records {
-            self.lines.push((id, event()));
-        }
-    }
-
-    fn add(&mut self, g: &G) {
-        debug_assert_eq!(g.id, self.strands.len() as u64 + 1, "the explorer's goroutines are numbered from 1");
-        self.strands.push(Strand {
-            g: NonNull::from(g),
-            steps: 0,
-            at: At { op: Op::Start, object: 0, other: 0, location: g.created_at },
-            has_ended: false,
-            name: g.extra.as_ref().and_then(|extra| extra.name.clone()),
-            created_at: g.created_at,
-        });
-    }
-
-    pub(super) fn strand(&mut self, id: u64) -> &mut Strand {
-        &mut self.strands[id as usize - 1]
-    }
-
-    fn moment(&self) -> Moment {
-        let strand = self.strands.get((self.last as usize).wrapping_sub(1));
-        Moment { goroutine: self.last, step: strand.map_or(0, |strand| strand.steps) }
-    }
-
-    fn count_step(&mut self) {
-        self.steps += 1;
-        if self.steps > self.plan.most_steps {
-            let (steps, everybody) = (self.plan.most_steps, self.blocked());
-            self.fail(Problem::Livelock { steps, everybody });
-        }
-    }
-
-    /// See `Explorer::reach`.
-    fn reach(&mut self, worker: &Worker, g: &G, at: At, stays: bool) -> Turn {
-        let strand = self.strand(g.id);
-        strand.at = at;
-        strand.steps += 1;
-        self.last = g.id;
-        self.count_step();
-        if self.problem.is_some() {
-            return Turn::Nobody;
-        }
-        self.streak += 1;
-        let yields = at.op == Op::Yield || self.streak > FAIR_STEPS;
-        if stays || !self.plan.preempts && !yields {
-            return Turn::Same;
-        }
-        let chosen = self.choose(worker, Some(g.id), yields);
-        if chosen == g.id {
-            return Turn::Same;
-        }
-        self.streak = 0;
-        if !yields {
-            self.preemptions += 1;
-            self.record(g.id, || Event::Preempted);
-        }
-        if chosen == CLOCK { Turn::Time } else { Turn::Other(self.strand(chosen).g) }
-    }
-
-    /// Who runs, when nobody does. `None`: a timer is due first.
-    fn choose_ready(&mut self, worker: &Worker) -> Option<NonNull<G>> {
-        self.streak = 0;
-        let id = self.choose(worker, None, false);
-        (id != CLOCK).then(|| self.strand(id).g)
-    }
-
-    fn choose(&mut self, worker: &Worker, current: Option<u64>, yields: bool) -> u64 {
-        let mut candidates = std::mem::take(&mut self.candidates);
-        candidates.clear();
-        candidates.extend(current.filter(|_| !yields));
-        // SAFETY: goroutines in the ready queue are alive.
-        candidates.extend(worker.ready.borrow().iter().map(|g| unsafe { g.as_ref() }.id));
-        if self.plan.eager_time && !self.main_is_over && worker.next_time().is_some() {
-            candidates.push(CLOCK);
-        }
-        candidates.extend(current.filter(|_| yields));
-        let chosen = if let [only] = candidates[..] {
-            self.plan.driver.no_choice(only);
-            only
-        } else {
-            let at = self.moment();
-            let yields = current.filter(|_| yields);
-            let goes_on = current.is_some() && yields.is_none();
-            let index = self.plan.driver.choose(&Decision { candidates: &candidates, goes_on, yields, at });
-            let id = candidates[index];
-            if index > 0 {
-                self.deviations.push(Deviation { at, choice: Choice::Run(id) });
-            }
-            id
-        };
-        self.candidates = candidates;
-        chosen
-    }
-
-    fn choose_value(&mut self, count: usize) -> usize {
-        let last = self.last;
-        self.strand(last).steps += 1;
-        let at = self.moment();
-        let value = self.plan.driver.choose_value(at, count);
-        if value > 0 {
-            self.deviations.push(Deviation { at, choice: Choice::Value(value) });
-        }
-        value
-    }
-
-    /// The goroutine does the step that it has reached.
-    fn do_step(&mut self, id: u64, at: At) {
-        self.last = id;
-        let word = id ^ ((at.op as u64) << 32) ^ ((std::ptr::from_ref(at.location).addr() as u64) << 8);
-        self.fingerprint = (self.fingerprint ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        let strands = &self.strands;
-        self.plan.driver.step(id, &at, |other| strands.get((other as usize).wrapping_sub(1)).map(|strand| strand.at));
-        self.record(id, || Event::Step(at, trace::users_place(&at)));
-    }
-
-    /// The goroutine has given up its thread: it waits, or another goes first.
-    fn stopped(&mut self, worker: &Worker, id: u64) {
-        let strand = self.strand(id);
-        // SAFETY: it has not ended.
-        let g = unsafe { strand.g.as_ref() };
-        if g.pinned(worker).state.get() == RunState::Parked {
-            strand.steps += 1;
-            let reason = g.wait_reason();
-            self.last = id;
-            // Without a reason it was stopped, because of a failure.
-            if reason != WaitReason::None {
-                self.record(id, || Event::Waits(reason));
-            }
-        }
-    }
-
-    fn ended(&mut self, id: u64) {
-        self.last = id;
-        let strand = self.strand(id);
-        strand.has_ended = true;
-        strand.steps += 1;
-        self.record(id, || Event::Ends);
-    }
-
-    /// Lets those go on who wait for all others to wait. Whether there were any.
-    fn let_settled(&mut self, worker: &Worker) -> bool {
-        let settled = std::mem::take(&mut self.settling);
-        for &id in &settled {
-            // SAFETY: it waits, hence has not ended.
-            worker.unpark_local(unsafe { self.strand(id).g.as_ref() });
-        }
-        !settled.is_empty()
-    }
-
-    // ---- for reports ----
-
-    /// Who has not ended, and why it does not go on.
-    fn blocked(&self) -> Vec<Blocked> {
-        let alive: Vec<usize> = (0..self.strands.len()).filter(|&index| !self.strands[index].has_ended).collect();
-        alive.into_iter().map(|index| self.blocked_at(index)).collect()
-    }
-
-    fn blocked_at(&self, index: usize) -> Blocked {
-        let strand = &self.strands[index];
-        // SAFETY: it has not ended.
-        let reason = unsafe { strand.g.as_ref() }.wait_reason();
-        let holder = self.holders.get(&strand.at.object).filter(|_| {
-            matches!(reason, WaitReason::Mutex | WaitReason::RwLockRead | WaitReason::RwLockWrite)
-        });
-        let unheard = self.unheard.get(&strand.at.object).filter(|_| reason == WaitReason::Condvar);
-        let joined = if strand.at.op == Op::Join {
-            self.strands.iter().position(|other| other.g.addr().get() == strand.at.object).map(|i| i as u64 + 1)
-        } else {
-            None
-        };
-        Blocked {
-            id: index as u64 + 1,
-            who: self.describe(index as u64 + 1),
-            reason,
-            at: strand.at,
-            holder: holder.copied(),
-            unheard: unheard.copied(),
-            joined,
-        }
-    }
-
-    fn describe(&self, id: u64) -> String {
-        let Some(strand) = self.strands.get((id as usize).wrapping_sub(1)) else { return format!("goroutine {id}") };
-        match (id, &strand.name) {
-            (1, _) => String::from("main (goroutine 1)"),
-            (_, Some(name)) => format!("goroutine {id} (\"{name}\") created at {}", strand.created_at),
-            (_, None) => format!("goroutine {id} created at {}", strand.created_at),
-        }
-    }
-
-    fn titles(&self) -> Vec<String> {
-        if !self.plan.records {
-            return Vec::new();
-        }
-        let title = |(index, strand): (usize, &Strand)| match (index, &strand.name) {
-            (0, _) => String::from("main"),
-            (_, Some(name)) => format!("{} \"{name}\"", index + 1),
-            (_, None) => {
-                let file = strand.created_at.file();
-                format!("{} ({}:{})", index + 1, file.rsplit('/').next().unwrap_or(file), strand.created_at.line())
-            }
-        };
-        self.strands.iter().enumerate().map(title).collect()
     }
 }

@@ -93,7 +93,7 @@ impl Op {
     }
 
     /// Ends, and waits for ends: who waits goes on from the same state, whether it came before the last end or after.
-    fn is_end_or_its_wait(self) -> bool {
+    pub(crate) fn is_end_or_its_wait(self) -> bool {
         matches!(self, Self::End | Self::Join | Self::ScopeEnd)
     }
 

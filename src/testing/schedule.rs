@@ -71,7 +71,7 @@ impl fmt::Display for Schedule {
 impl Schedule {
     /// Whether it lets time go on while goroutines could run (`Config::eager_time`).
     pub(crate) fn chooses_time(&self) -> bool {
-        let is_clock = |deviation: &Deviation| deviation.choice == Choice::Run(super::explorer::CLOCK);
+        let is_clock = |deviation: &Deviation| deviation.choice == Choice::Run(super::run::CLOCK);
         matches!(self, Self::Deviations(list) if list.iter().any(is_clock))
     }
 

@@ -10,11 +10,14 @@ use super::explorer::Outcome;
 use super::failure::FailureKind;
 use super::schedule::Deviation;
 use super::search::Search;
+use std::cell::Cell;
 
 /// Schedules that are tried, at most: each that fails leaks its goroutines.
 const ATTEMPTS: u32 = 500;
 /// Schedules that are searched for each number of preemptions.
 const SEARCHED: u32 = 200;
+/// Steps that all of them may take.
+const STEPS: u64 = 1_000_000;
 /// Lists of which all pairs are tried.
 const SHORT: usize = 16;
 
@@ -24,9 +27,9 @@ pub(super) fn shrink(
     deviations: Vec<Deviation>,
     preemptions: u32,
 ) -> Vec<Deviation> {
-    let mut least = Least { session, kind, deviations, preemptions, attempts: 0 };
+    let mut least = Least { session, kind, deviations, preemptions, attempts: 0, steps: Cell::new(0) };
     let mut group = least.deviations.len();
-    while group > 0 && least.attempts < ATTEMPTS {
+    while group > 0 && least.goes_on() {
         let progress = least.without_groups_of(group);
         // A single one that can go may make others superfluous.
         if !(group == 1 && progress) {
@@ -44,12 +47,21 @@ struct Least<'a> {
     deviations: Vec<Deviation>,
     preemptions: u32,
     attempts: u32,
+    steps: Cell<u64>,
 }
 
 impl Least<'_> {
+    fn goes_on(&self) -> bool {
+        self.attempts < ATTEMPTS && self.steps.get() < STEPS
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        self.steps.set(self.steps.get() + outcome.steps);
+    }
+
     fn without_groups_of(&mut self, group: usize) -> bool {
         let (mut start, mut progress) = (0, false);
-        while start < self.deviations.len() && self.attempts < ATTEMPTS {
+        while start < self.deviations.len() && self.goes_on() {
             if self.try_without(|index| (start..start + group).contains(&index)) {
                 progress = true;
             } else {
@@ -69,13 +81,14 @@ impl Least<'_> {
     }
 
     fn try_without(&mut self, is_out: impl Fn(usize) -> bool) -> bool {
-        if self.attempts >= ATTEMPTS {
+        if !self.goes_on() {
             return false;
         }
         self.attempts += 1;
         let kept = self.deviations.iter().enumerate().filter(|(index, _)| !is_out(*index));
         let kept: Vec<Deviation> = kept.map(|(_, deviation)| *deviation).collect();
         let outcome = self.session.run_deviations(&kept);
+        self.count(&outcome);
         self.take_if_less(outcome)
     }
 
@@ -92,7 +105,7 @@ impl Least<'_> {
     }
 
     fn with_fewer_preemptions(&mut self) {
-        let found = (0..self.preemptions).find_map(|most| self.find_with(most));
+        let found = (0..self.preemptions).take_while(|_| self.goes_on()).find_map(|most| self.find_with(most));
         if let Some(outcome) = found {
             self.take_if_less(outcome);
         }
@@ -103,6 +116,7 @@ impl Least<'_> {
         for _ in 0..SEARCHED {
             search.begin();
             let outcome = self.session.run(Driver::Search(search), false);
+            self.count(&outcome);
             if outcome.problem.is_some() {
                 return Some(outcome).filter(|outcome| {
                     outcome.problem.as_ref().is_some_and(|problem| problem.kind() == self.kind)
@@ -110,7 +124,7 @@ impl Least<'_> {
             }
             let Driver::Search(unfinished) = outcome.driver else { return None };
             search = unfinished;
-            if !search.advance() {
+            if !search.advance() || !self.goes_on() {
                 return None;
             }
         }
