@@ -4,6 +4,7 @@ use crate::child::MOMENT;
 use crate::lesson::{Options, Outcome};
 use lisle::channel::{Receiver, bounded};
 use lisle::context::{self, Context};
+use lisle::testing::Config;
 use lisle::{go, time::sleep};
 use std::time::Duration;
 
@@ -51,5 +52,26 @@ pub(super) fn leaks(_: &Options) -> Outcome {
     sleep(MOMENT);
     println!("after 100 clean searches: {} goroutines are left over", lisle::num_goroutines() - before);
     drop(kept);
+    println!("and as a test would find it:");
+    leak_check();
     Ok(())
+}
+
+fn leak_check() {
+    // ANCHOR: leaks
+    fn searched<T>(answer_and_receiver: T) {
+        std::mem::forget(answer_and_receiver); // somebody keeps the receiver
+        sleep(MOMENT); // until the slow mirrors have answered, too; time is virtual here
+    }
+    let leaky = lisle::blocking(|| Config::new().explore(|| searched(leaky_search())));
+    let clean = lisle::blocking(|| Config::new().explore(|| searched(clean_search(&context::background()))));
+    // ANCHOR_END: leaks
+    match leaky {
+        Ok(report) => println!("leaky: nothing was found in {} schedules", report.schedules),
+        Err(failure) => failure.message().lines().for_each(|line| println!("    {line}")),
+    }
+    match clean {
+        Ok(report) => println!("clean: nothing was found in {} schedules", report.schedules),
+        Err(failure) => println!("clean: {}", failure.message()),
+    }
 }

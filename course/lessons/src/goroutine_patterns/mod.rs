@@ -90,7 +90,8 @@ After the first answer nobody receives any more. In the leaky version the others
 ever: two goroutines more with each search, each with its stack and all it holds. `ctx.send` waits for a
 receiver or for the end of the context, whichever comes first, so cancelling is enough to end them. (Had
 the receiver been dropped, `send` would have failed instead: in Rust the leak takes a receiver that is
-kept somewhere. In Go it is the normal case.)",
+kept somewhere. In Go it is the normal case.) `testing::check` finds who is left over at the end of a
+test, and names where each was started and where it waits.",
         },
         Section {
             name: "graceful_shutdown",
