@@ -31,7 +31,15 @@ pub(crate) use const_fn;
 
 /// Locks one of the runtime's own short critical sections. They hold no user code, so a poisoned one
 /// still guards consistent data.
+///
+/// Under the explorer a goroutine may have been made to wait while it held one. Then it goes first.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> + '_ {
+    #[cfg(not(loom))]
+    if crate::observe::is_explored() {
+        while let Err(std::sync::TryLockError::WouldBlock) = mutex.try_lock() {
+            crate::park::yield_now();
+        }
+    }
     match mutex.lock() {
         Ok(guard) => guard,
         Err(poisoned) => poisoned.into_inner(),

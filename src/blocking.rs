@@ -5,6 +5,7 @@
 //! wait but the end of the call; therefore the closure may borrow from the caller's stack, and the job can
 //! live there without an allocation (rayon's `StackJob` is the model).
 
+use crate::observe::{self, Op};
 use crate::park::WaitReason;
 use crate::report::AbortOnUnwind;
 use crate::sched::g::GRef;
@@ -24,6 +25,9 @@ const LINGER: Duration = Duration::from_secs(10);
 /// Runs `f` on a thread that may be blocked, while only the calling goroutine waits. For file I/O, DNS,
 /// foreign code, anything that would hold up the worker's other goroutines.
 ///
+/// Within [`testing::check`](crate::testing::check()) and [`testing::virtual_time`](crate::testing::virtual_time), `f` is
+/// called at once, on the goroutine's own stack.
+///
 /// The wait cannot be cancelled. On a plain OS thread, `f` is simply called. At most 512 such calls run at
 /// a time in a process; more wait for their turn.
 ///
@@ -42,12 +46,18 @@ const LINGER: Duration = Duration::from_secs(10);
 /// });
 /// assert_eq!(size, buffer.len());
 /// ```
+#[track_caller]
 pub fn blocking<F, T>(f: F) -> T
 where
     F: FnOnce() -> T + Send,
     T: Send,
 {
     if Worker::with_current(|worker| worker.and_then(Worker::running).is_none()) {
+        return f();
+    }
+    if observe::is_explored() {
+        // There is one thread. Others may go before and after.
+        observe::touch(Op::Blocking, &());
         return f();
     }
     let job = StackJob {

@@ -3,9 +3,20 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The present.
+/// The present: the system's, or on an explorer's thread that of its world.
 #[inline]
 pub(crate) fn now() -> Instant {
+    #[cfg(not(loom))]
+    if let Some(now) = crate::observe::with_explorer(crate::testing::explorer::Explorer::now) {
+        return now;
+    }
+    Instant::now()
+}
+
+/// A point in time of the system's from which a world of its own can begin: `as_nanos` can express all that follows.
+#[cfg(not(loom))]
+pub(crate) fn base() -> Instant {
+    start();
     Instant::now()
 }
 
@@ -23,7 +34,8 @@ pub(crate) fn deadline_or_never(after: Duration) -> Instant {
 
 fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
-    *START.get_or_init(now)
+    // The system's time even within a world of its own, or other worlds' times could not be expressed.
+    *START.get_or_init(Instant::now)
 }
 
 /// A point in time as a number, for atomics: nanoseconds since the first call, never 0.

@@ -17,7 +17,8 @@
 
 use crate::atomics::{Mutex, lock};
 use crate::context::{self, CancelCause, Context};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark, unpark_all, with_current};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, unpark, unpark_all, with_current};
 use crate::report::discard_payload;
 use crate::spawn::Builder;
 use crate::sync::wait_list::{AsWaitList, WaitList, wait_until_taken};
@@ -249,7 +250,7 @@ impl<E: Send + 'static> Group<E> {
     #[track_caller]
     fn wait_for_all(self) -> Vec<E> {
         let inner = &self.spawner.inner;
-        spend_budget();
+        observe::enter(Op::Group, &**inner);
         let is_member = lock(&inner.state).members.contains(&with_current(|g| g.id));
         assert!(!is_member, "a member of a group waits for all members of the group: for its own end");
         let mut state = lock(&inner.state);
@@ -259,6 +260,7 @@ impl<E: Send + 'static> Group<E> {
             wait_until_taken::<Waiter>(&inner.state, ticket, WaitReason::WaitGroup, None);
             state = lock(&inner.state);
         }
+        observe::acquire(&**inner);
         let (errors, mut mishaps) = (std::mem::take(&mut state.errors), std::mem::take(&mut state.mishaps));
         drop(state);
         match mishaps.len() {
@@ -302,6 +304,7 @@ impl<E: Send + 'static> Spawner<E> {
     where
         F: FnOnce() -> Result<(), E> + Send + 'static,
     {
+        observe::touch(Op::Group, &*self.inner);
         match self.inner.take_place() {
             Some(member) => {
                 member.start(f, Location::caller());
@@ -322,8 +325,9 @@ impl<E> Inner<E> {
         Some(Member { inner: Arc::clone(self), unstarted: None, id: None })
     }
 
+    #[track_caller]
     fn wait_for_place(self: &Arc<Self>) -> Member<E> {
-        spend_budget();
+        observe::enter(Op::Group, &**self);
         if let Some(member) = self.take_place() {
             return member;
         }
@@ -341,6 +345,9 @@ impl<E> Inner<E> {
 
     /// A member is done: its place goes to the first who waits for one.
     fn give_place_back(&self, member: Option<u64>) {
+        if observe::touch(Op::Group, self) {
+            observe::release(self);
+        }
         let mut state = lock(&self.state);
         if let Some(id) = member {
             state.members.remove(&id);
@@ -436,6 +443,8 @@ impl<E: Send + 'static> Member<E> {
         F: FnOnce() -> Result<(), E> + Send + 'static,
     {
         self.unstarted = Some(created_at);
+        // What the one did whose place it is.
+        observe::acquire(&*self.inner);
         if let Err(error) = Builder::new().go_at(created_at, move || self.run(f)) {
             panic!("cannot start a goroutine: {error}");
         }

@@ -54,6 +54,7 @@ impl Goroutine {
     ///
     /// Cost: on the goroutine's own worker a push on a queue, from elsewhere two atomic operations, and a
     /// system call if its worker sleeps.
+    #[track_caller]
     pub fn unpark(&self) {
         crate::park::unpark_for_user(&self.g);
     }
@@ -92,11 +93,13 @@ pub fn current() -> Goroutine {
 /// parked.join().unwrap();
 /// ```
 #[inline(always)]
+#[track_caller]
 pub fn park() {
     crate::park::park_for_user(None);
 }
 
 /// As [`park`], for at most `timeout`.
+#[track_caller]
 pub fn park_timeout(timeout: Duration) {
     crate::park::park_for_user(crate::clock::deadline(timeout));
 }
@@ -105,6 +108,7 @@ pub fn park_timeout(timeout: Duration) {
 /// long: every wait lets others run anyway. Does nothing where a goroutine must not switch (see
 /// [`no_switch`]). On an OS thread it is [`std::thread::yield_now`].
 #[inline(always)]
+#[track_caller]
 pub fn yield_now() {
     crate::park::yield_now();
 }

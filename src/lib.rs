@@ -34,6 +34,8 @@
 //! | do once what many ask for | [`singleflight`] |
 //! | hear signals of the system, such as Ctrl-C | [`signal`] |
 //! | end a program in good order | [`shutdown`] |
+//! | test all that: every interleaving, without waiting for time | [`testing`] |
+//! | find data races | [`race`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
 //! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |
 //! | configure | [`Config`], or the environment (`LISLE_WORKERS`, …) |
@@ -52,6 +54,8 @@
 mod atomics;
 pub mod channel;
 mod clock;
+#[cfg_attr(loom, path = "observe_loom.rs")]
+mod observe;
 pub mod sync;
 
 /// Declares what exists outside the loom models only.
@@ -61,6 +65,7 @@ macro_rules! not_under_loom {
 
 not_under_loom! {
     mod blocking;
+    pub mod cell;
     mod compile_fail;
     pub mod context;
     #[doc = include_str!("contract.md")]
@@ -73,6 +78,7 @@ not_under_loom! {
     mod park;
     mod poll;
     pub mod pool;
+    pub mod race;
     mod report;
     mod runtime;
     mod sched;
@@ -82,6 +88,7 @@ not_under_loom! {
     pub mod singleflight;
     mod spawn;
     mod stack;
+    pub mod testing;
     pub mod time;
     mod timer;
     mod unwind;

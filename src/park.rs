@@ -31,6 +31,8 @@
 //! Rejected: a parked/notified state machine in one atomic word, as std and tokio have. It costs two locked
 //! instructions for each park, and what it serialises cannot happen to a goroutine that never migrates.
 
+use crate::observe::{self, Op};
+use crate::race::detector::Edge;
 use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
 use crate::sched::keep_thread;
 use crate::sched::worker::Worker;
@@ -145,6 +147,12 @@ impl WakeTarget {
     #[inline(always)]
     pub(crate) fn current() -> Self {
         Self(with_current(|g| NonNull::from(g)))
+    }
+
+    /// Its number. While it is in its wait.
+    pub(crate) fn id(&self) -> u64 {
+        // SAFETY: who waits is alive, and those who ask hold it in its wait.
+        unsafe { self.0.as_ref() }.id
     }
 
     /// Ends its wait: `publish` lets it know. A neighbour of the caller's is woken at once, which means a place in the
@@ -301,7 +309,11 @@ pub(crate) fn unpark(g: &G) {
 /// The user's `park`: waits for the user's token, whatever wakes it before, or for the deadline. That token
 /// is kept apart, as std keeps it: else a wait in between, for a lock say, would use it up.
 #[inline(always)]
+#[track_caller]
 pub(crate) fn park_for_user(deadline: Option<Instant>) {
+    if observe::is_on() {
+        with_current(|g| observe::touch(Op::Park, g));
+    }
     // SAFETY: used within this function only.
     if let Some((worker, g)) = running(unsafe { Worker::current() }) {
         let token = &g.pinned(worker).user_token;
@@ -311,6 +323,14 @@ pub(crate) fn park_for_user(deadline: Option<Instant>) {
     } else {
         park_thread_for_user(deadline);
     }
+    if observe::is_on() {
+        with_current(|g| observe::tell(Edge::Acquire(token_of(g))));
+    }
+}
+
+/// What stands for the user's token in the eyes of the race detector: not the goroutine, whose end is another matter.
+pub(crate) fn token_of(g: &G) -> usize {
+    observe::address(&g.wake)
 }
 
 fn park_thread_for_user(deadline: Option<Instant>) {
@@ -328,7 +348,11 @@ fn is_past(deadline: Option<Instant>) -> bool {
 
 /// The user's `unpark`.
 #[inline]
+#[track_caller]
 pub(crate) fn unpark_for_user(g: &G) {
+    if observe::touch(Op::Unpark, g) {
+        observe::tell(Edge::Release(token_of(g)));
+    }
     let local = Worker::with_current(|worker| match worker {
         Some(worker) if g.is_home(worker) => {
             g.pinned(worker).user_token.set(true);
@@ -403,7 +427,7 @@ fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
 }
 
 #[inline(always)]
-fn switch_out(pinned: &Pinned) {
+pub(crate) fn switch_out(pinned: &Pinned) {
     // SAFETY: the yielder lives on this goroutine's stack from its entry to its end, and we run on that
     // stack now (`keep_thread::reason_to` has compared the stack pointer with its bounds).
     unsafe { (*pinned.yielder.get()).suspend(()) };
@@ -411,9 +435,13 @@ fn switch_out(pinned: &Pinned) {
 
 /// Lets others run, if the goroutine may switch at all. On an OS thread: the kernel's yield.
 #[inline(always)]
+#[track_caller]
 pub(crate) fn yield_now() {
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
+        Some(_) if observe::is_explored() => {
+            observe::touch(Op::Yield, &());
+        }
         Some((worker, g)) => yield_goroutine(worker, g),
         None => std::thread::yield_now(),
     }
@@ -439,27 +467,34 @@ pub(crate) const BUDGET: u32 = 256;
 ///
 /// The count is kept in the worker, not in a thread-local of its own: the scan reads the thread-local block
 /// in wide words right after, and a processor cannot forward a narrow store to a wide load.
-#[inline]
-pub(crate) fn spend_budget() {
+///
+/// True: the explorer watches. There the budget is always used up.
+#[inline(always)]
+pub(crate) fn spend_budget() -> bool {
     Worker::with_current(|worker| {
         if let Some(worker) = worker {
             let left = worker.budget.get();
             worker.budget.set(left.wrapping_sub(1));
             if left == 0 {
-                budget_is_spent(worker);
+                return budget_is_spent(worker);
             }
         }
-    });
+        false
+    })
 }
 
 #[cold]
-fn budget_is_spent(worker: &Worker) {
-    worker.budget.set(BUDGET);
+fn budget_is_spent(worker: &Worker) -> bool {
+    worker.budget.set(worker.full_budget());
+    if worker.is_explored() {
+        return true;
+    }
     if let Some(g) = worker.running()
         && worker.someone_waits()
     {
         yield_goroutine(worker, g);
     }
+    false
 }
 
 /// Whether the caller is a goroutine that must not switch now: its neighbours would wait with it.

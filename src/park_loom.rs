@@ -43,6 +43,10 @@ impl WakeTarget {
         Self(current())
     }
 
+    pub(crate) fn id(&self) -> u64 {
+        0
+    }
+
     /// # Safety
     /// None is needed here; the real one needs some.
     pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Woken {
@@ -106,7 +110,9 @@ pub(crate) fn unpark_all(crowd: Vec<Waiter>) {
     crowd.iter().for_each(unpark);
 }
 
-pub(crate) fn spend_budget() {}
+pub(crate) fn spend_budget() -> bool {
+    false
+}
 
 pub(crate) fn keeps_thread() -> bool {
     false

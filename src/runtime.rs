@@ -231,6 +231,10 @@ impl Config {
     }
 
     fn start_scheduler(mut self) -> io::Result<Arc<Scheduler>> {
+        crate::observe::forbid(
+            "a runtime of its own cannot be started within testing::check or testing::virtual_time: it is made of threads. \
+             The goroutines of the test have a runtime; use lisle::go",
+        );
         if let Some(error) = self.error {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
@@ -492,6 +496,9 @@ pub(crate) fn unjoined_panic(who: impl fmt::Display, payload: Box<dyn Any + Send
 
 /// Something panicked, as the text says, and the program will not hear of it.
 pub(crate) fn unheard_panic(text: fmt::Arguments<'_>) {
+    if crate::observe::with_explorer(|explorer| explorer.unheard_panic(text.to_string())).is_some() {
+        return;
+    }
     let policy = Worker::with_current(|worker| worker.map(|worker| worker.scheduler.config.unjoined_panic))
         .or_else(|| Some(GLOBAL.get()?.as_ref().ok()?.config.unjoined_panic))
         .unwrap_or_default();

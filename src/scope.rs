@@ -1,6 +1,7 @@
 //! Structured concurrency: [`scope`], in the manner of [`std::thread::scope`].
 
 use crate::goroutine::Goroutine;
+use crate::observe::{self, Op};
 use crate::park::WaitReason;
 use crate::report::AbortOnUnwind;
 use crate::sched::g::GRef;
@@ -43,7 +44,14 @@ impl ScopeData {
 
     /// Waits for all. Others borrow from the owner's stack, so nothing cuts this short: no cancellation,
     /// no panic, and stray tokens only make it look again.
+    #[track_caller]
     fn wait(&self) {
+        observe::touch(Op::ScopeEnd, self);
+        self.wait_for_all();
+        observe::acquire(self);
+    }
+
+    fn wait_for_all(&self) {
         if self.running.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -73,6 +81,7 @@ impl ScopeData {
 ///
 /// # Panics
 /// With the payload of `f`, or else of the first goroutine whose panic nobody joined.
+#[track_caller]
 pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -82,6 +91,7 @@ where
         owner: Mutex::new(None),
         panic: Mutex::new(None),
     });
+    observe::forget(Arc::as_ptr(&data).addr());
     let scope = Scope { data, scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.data.wait();
@@ -155,14 +165,16 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// # Panics
     /// If a goroutine joins itself.
+    #[track_caller]
     pub fn join(self) -> thread::Result<T> {
         self.result.join()
     }
 
     /// As [`JoinHandle::is_finished`](crate::JoinHandle::is_finished).
     #[must_use]
+    #[track_caller]
     pub fn is_finished(&self) -> bool {
-        self.result.is_finished()
+        self.result.poll()
     }
 
     /// As [`JoinHandle::goroutine`](crate::JoinHandle::goroutine).

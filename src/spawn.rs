@@ -179,6 +179,10 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        crate::observe::forbid(
+            "a goroutine of another runtime cannot be started within testing::check or testing::virtual_time: it would run \
+             on another thread. Use lisle::go",
+        );
         // SAFETY: as in `go`.
         let result = unsafe { self.start(runtime.scheduler(), None, Location::caller(), f) }?;
         Ok(JoinHandle { result })
@@ -213,6 +217,7 @@ impl Builder {
             // SAFETY: `push_local_fresh` runs or drops it on this very thread, and the handle is neither
             // Send nor Sync.
             let (g, result) = unsafe { new_task(new, f) };
+            crate::observe::spawned(&g);
             worker.count_spawn();
             worker.push_local_fresh(g);
             Ok(LocalJoinHandle { result, _not_send: PhantomData })
@@ -317,6 +322,7 @@ impl Builder {
         let new = self.new_task(id, creator, created_at, scope);
         // SAFETY: passed on.
         let (g, result) = unsafe { new_task(new, f) };
+        crate::observe::spawned(&g);
         scheduler.spawn(g)?;
         Ok(result)
     }
@@ -336,6 +342,22 @@ impl Builder {
         NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
     }
 }
+
+/// Starts the main goroutine of a schedule.
+///
+/// `main` may borrow: it is run by `worker`, which the caller has, before this returns to the caller's caller; or it is
+/// never run again, and leaked.
+pub(crate) fn start_explored(
+    worker: &Worker,
+    created_at: &'static Location<'static>,
+    main: impl FnOnce(),
+) -> ResultSlot<()> {
+    // SAFETY: the goroutine runs on this thread, between here and the end of its schedule (`Explorer::explore`), within
+    // which all that `main` borrows is alive. What is left of it then is leaked, and never resumed or dropped.
+    let started = unsafe { Builder::new().start_admitted(&worker.scheduler, None, created_at, main) };
+    started.expect("the explorer's runtime takes goroutines")
+}
+
 
 /// Starts a goroutine for a call that was accepted earlier: also while others wait for stacks, when new ones
 /// are refused. Nobody joins it. After a shutdown the call is dropped.
@@ -374,14 +396,16 @@ impl<T> JoinHandle<T> {
     /// # Panics
     /// If a goroutine joins itself.
     #[inline]
+    #[track_caller]
     pub fn join(self) -> thread::Result<T> {
         self.result.join()
     }
 
     /// Whether the goroutine has ended: then `join` does not wait.
     #[must_use]
+    #[track_caller]
     pub fn is_finished(&self) -> bool {
-        self.result.is_finished()
+        self.result.poll()
     }
 
     /// The goroutine itself: to unpark it, or to ask for its number and name.
@@ -412,14 +436,16 @@ impl<T> LocalJoinHandle<T> {
     /// # Panics
     /// If a goroutine joins itself.
     #[inline]
+    #[track_caller]
     pub fn join(self) -> thread::Result<T> {
         self.result.join()
     }
 
     /// As [`JoinHandle::is_finished`].
     #[must_use]
+    #[track_caller]
     pub fn is_finished(&self) -> bool {
-        self.result.is_finished()
+        self.result.poll()
     }
 
     /// As [`JoinHandle::goroutine`].

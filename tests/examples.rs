@@ -178,3 +178,16 @@ fn assert_stopped_early(mut child: Child, mut lines: BufReader<ChildStdout>, sig
     let totals = format!("{done} files (0 unreadable), ");
     assert!(text.starts_with(&totals) && text.contains(&format!(" in {} bytes", u64::from(done) << 23)), "{text}");
 }
+
+#[test]
+fn a_data_race_is_found_in_all_interleavings_and_not_in_the_repaired_form() {
+    let mut check = example("data_race");
+    let text = output({
+        check.arg("--check");
+        check
+    });
+    assert!(text.contains("WARNING: DATA RACE") && text.contains("examples/data_race.rs"), "{text}");
+    let mut fixed = example("data_race");
+    fixed.arg("--fixed");
+    assert_lines(&output(fixed), &["6 of 6 increments were counted"]);
+}

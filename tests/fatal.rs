@@ -122,6 +122,7 @@ fn a_panic_with_a_backtrace_fits_in_the_default_stack() {
 }
 
 #[test]
+#[cfg_attr(feature = "race", ignore = "the detector's clocks need the memory maps that the test uses up")]
 fn stacks_that_run_out_are_an_error_that_names_the_limit_and_everything_else_goes_on() {
     let test = "stacks_that_run_out_are_an_error_that_names_the_limit_and_everything_else_goes_on";
     if let Some(output) = in_child(test, &[("LISLE_GUARD", "mprotect")]) {

@@ -32,7 +32,8 @@ use super::lock::{Guard, Lock};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry, Waiters};
 use crate::atomics::{AtomicUsize, Ordering};
-use crate::park::{WaitReason, Waiter, Woken, keeps_thread, may_spin, pause, spend_budget, unpark, unpark_all};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, Woken, keeps_thread, may_spin, pause, unpark, unpark_all};
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
@@ -168,8 +169,11 @@ impl<T> State<T> {
 
     /// Gives a message to a waiting receiver, or says that there is none.
     #[inline(always)]
-    pub(super) fn hand_over(&mut self, message: NonNull<T>, wakes: &mut Wakes) -> bool {
+    pub(super) fn hand_over(&mut self, message: NonNull<T>, capacity: usize, wakes: &mut Wakes) -> bool {
         let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return false };
+        if observe::is_on() {
+            observe::handed(self.address(), capacity, None, Some(receiver.waiter()));
+        }
         // SAFETY: a claimed receiver's slot is ours, and made for a T. The caller gives up the message.
         unsafe { receiver.slot().cast::<T>().copy_from_nonoverlapping(message, 1) };
         // SAFETY: just copied.
@@ -177,6 +181,11 @@ impl<T> State<T> {
         self.note(&woken);
         wakes.add(woken);
         true
+    }
+
+    /// What those who watch know the channel by.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     #[inline(always)]
@@ -196,6 +205,9 @@ impl<T> State<T> {
                 self.reserved += 1;
                 wakes.add(sender.choose(None));
             } else {
+                if observe::is_on() {
+                    observe::buffered(self.address(), capacity, Some(sender.waiter()));
+                }
                 // SAFETY: a claimed sender's slot is ours, and holds a message that it gives up.
                 self.buffer.push_back(unsafe { sender.slot().cast::<T>().read() });
                 // SAFETY: just taken.
@@ -208,17 +220,22 @@ impl<T> State<T> {
 
     /// Takes a message, if there is one to be had at once, from the buffer or the clock.
     #[inline]
-    fn take_buffered(&mut self) -> Option<T> {
+    fn take_buffered(&mut self, capacity: usize) -> Option<T> {
         match self.buffer.pop_front() {
             None => self.take_from_clock(),
-            message => message,
+            message => {
+                observe::unbuffered(self.address(), capacity, None);
+                message
+            }
         }
     }
 
     #[inline]
     fn take_from_clock(&mut self) -> Option<T> {
         let clock = self.clock.as_mut()?;
-        clock.take(crate::clock::now())
+        let message = clock.take(crate::clock::now());
+        observe::acquire_at(self.address());
+        message
     }
 
     /// Whether an operation could go ahead now, for anybody but `own`.
@@ -286,15 +303,41 @@ impl<T> Core<T> {
 
     /// The message comes back, with the verdict `Closed`, or `Retry` if the time was up.
     #[inline(always)]
+    #[track_caller]
     pub(super) fn send(&self, message: T, patience: Patience) -> Result<(), (T, Verdict)> {
-        if let Patience::Until(_) = patience {
-            spend_budget();
+        let is_watched = match patience {
+            Patience::Until(_) => observe::enter(Op::Send, &self.state),
+            Patience::Never => observe::touch(Op::TrySend, &self.state),
+        };
+        if is_watched {
+            return self.send_watched(message, patience);
         }
         let mut state = self.state.lock();
         if state.receiving.is_empty() && state.has_room(self.capacity) && !state.closed {
             state.buffer.push_back(message);
             return Ok(());
         }
+        self.send_or_wait(state, message, patience)
+    }
+
+    /// The way on which all that happens is told.
+    #[cold]
+    #[inline(never)]
+    fn send_watched(&self, message: T, patience: Patience) -> Result<(), (T, Verdict)> {
+        let result = self.send_or_wait(self.state.lock(), message, patience);
+        if let Err((_, Verdict::Closed)) = result {
+            observe::acquire_at(self.address());
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn send_or_wait<'a>(
+        &'a self,
+        state: Guard<'a, State<T>>,
+        message: T,
+        patience: Patience,
+    ) -> Result<(), (T, Verdict)> {
         let mut message = ManuallyDrop::new(message);
         let slot = NonNull::from(&mut *message);
         // SAFETY: the message is there, and stays in place; with `Done` it is given up, and not used again.
@@ -316,9 +359,10 @@ impl<T> Core<T> {
         }
         let mut wakes = Wakes::default();
         let deadline = match patience {
-            _ if state.hand_over(message, &mut wakes) => Err(Verdict::Done),
+            _ if state.hand_over(message, self.capacity, &mut wakes) => Err(Verdict::Done),
             _ if state.closed => Err(Verdict::Closed),
             _ if state.has_room(self.capacity) => {
+                observe::buffered(self.address(), self.capacity, None);
                 // SAFETY: the caller gives it up.
                 state.buffer.push_back(unsafe { message.read() });
                 Err(Verdict::Done)
@@ -412,7 +456,7 @@ impl<T> Core<T> {
     pub(super) unsafe fn take(&self, mut state: Guard<'_, State<T>>, entry: &Entry, may_wait: bool) -> Taken {
         let slot = entry.slot().cast::<T>();
         let (mut wakes, mut memory) = (Wakes::default(), VecDeque::new());
-        let taken = if let Some(message) = state.take_buffered() {
+        let taken = if let Some(message) = state.take_buffered(self.capacity) {
             // SAFETY: the slot is the caller's.
             unsafe { slot.write(message) };
             if state.buffer.is_empty() && state.buffer.capacity() > Self::KEPT {
@@ -426,6 +470,9 @@ impl<T> Core<T> {
                 wakes.wake();
                 return Self::call_upon(sender, entry, may_wait);
             } else {
+                if observe::is_on() {
+                    observe::handed(self.address(), self.capacity, Some(sender.waiter()), None);
+                }
                 // SAFETY: a claimed sender's slot is ours and holds a message that it gives up.
                 unsafe { slot.copy_from_nonoverlapping(sender.slot().cast(), 1) };
                 // SAFETY: just copied.
@@ -469,17 +516,36 @@ impl<T> Core<T> {
 
     /// The message, or the verdict `Closed`, or `Retry` if the time was up.
     #[inline(always)]
+    #[track_caller]
     pub(super) fn receive(&self, patience: Patience) -> Result<T, Verdict> {
+        let is_watched = match patience {
+            Patience::Until(_) => observe::enter(Op::Receive, &self.state),
+            Patience::Never => observe::touch(Op::TryReceive, &self.state),
+        };
+        if is_watched { self.receive_watched(patience) } else { self.receive_as::<false>(patience) }
+    }
+
+    /// The way on which all that happens is told.
+    #[cold]
+    #[inline(never)]
+    fn receive_watched(&self, patience: Patience) -> Result<T, Verdict> {
+        let result = self.receive_as::<true>(patience);
+        if let Err(Verdict::Closed) = result {
+            observe::acquire_at(self.address());
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn receive_as<const WATCHED: bool>(&self, patience: Patience) -> Result<T, Verdict> {
         let (may_wait, deadline) = match patience {
             Patience::Never => (false, None),
             Patience::Until(deadline) => (true, deadline),
         };
-        if may_wait {
-            spend_budget();
-        }
         loop {
             let mut state = self.state.lock();
-            if state.sending.is_empty()
+            if !WATCHED
+                && state.sending.is_empty()
                 && state.buffer.capacity() <= Self::KEPT
                 && let Some(message) = state.buffer.pop_front()
             {
@@ -527,6 +593,10 @@ impl<T> Core<T> {
 
     /// A handle is dropped; with the last one of a side the channel closes.
     pub(super) fn remove(&self, side: Side) {
+        if observe::is_on() && self.handles(side).load(Ordering::Relaxed) == 1 {
+            let op = if side == Side::Send { Op::CloseSenders } else { Op::CloseReceivers };
+            observe::touch(op, &self.state);
+        }
         if self.handles(side).fetch_sub(1, Ordering::AcqRel) == 1 {
             let (wakes, rest) = self.close(side);
             wakes.wake();
@@ -549,6 +619,7 @@ impl<T> Core<T> {
 
     /// Everybody who waits is to be told. Without receivers the messages are to be dropped, now.
     fn close(&self, side: Side) -> (Wakes, VecDeque<T>) {
+        observe::release_at(self.address());
         let mut state = self.state.lock();
         state.closed = true;
         let rest = if side == Side::Receive { std::mem::take(&mut state.buffer) } else { VecDeque::new() };
@@ -564,7 +635,11 @@ impl<T> Core<T> {
 
     /// Sets the clock's next time, and the period if there is one. A message that was due but not taken is gone.
     /// Receivers that wait look again. Says whether there was a next time before, or such a message.
+    #[track_caller]
     pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> bool {
+        if observe::touch(Op::SetClock, &self.state) {
+            observe::release_at(self.address());
+        }
         let mut state = self.state.lock();
         let clock = state.clock.as_mut().expect("a timer's channel has a clock");
         let before = std::mem::replace(&mut clock.next, next);
@@ -583,16 +658,28 @@ impl<T> Core<T> {
 
     // ---- state ----
 
+    /// What those who watch know the channel by.
+    #[inline(always)]
+    pub(super) fn address(&self) -> usize {
+        self.state.address()
+    }
+
+    #[track_caller]
     pub(super) fn len(&self) -> usize {
+        observe::touch(Op::ChannelState, &self.state);
         let state = self.state.lock();
         state.buffer.len() + usize::from(state.clock_is_due())
     }
 
+    #[track_caller]
     pub(super) fn is_closed(&self) -> bool {
+        observe::touch(Op::ChannelState, &self.state);
         self.state.lock().closed
     }
 
+    #[track_caller]
     pub(super) fn is_full(&self) -> bool {
+        observe::touch(Op::ChannelState, &self.state);
         let state = self.state.lock();
         if state.clock.is_some() && self.capacity > 0 { state.clock_is_due() } else { !state.has_room(self.capacity) }
     }
@@ -618,6 +705,7 @@ fn drop_one_by_one<T>(messages: VecDeque<T>) {
 
 impl<T> Drop for Core<T> {
     fn drop(&mut self) {
+        observe::forget(self.address());
         drop_one_by_one(std::mem::take(&mut self.state.get_mut().buffer));
     }
 }

@@ -3,6 +3,7 @@
 use super::core::{Core, Side, State, Taken, Wakes, claim_next};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry};
+use crate::observe;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -115,6 +116,9 @@ impl<T> State<T> {
             }
             let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return };
             if let Some(message) = self.buffer.pop_front() {
+                if observe::is_on() {
+                    observe::unbuffered(self.address(), capacity, Some(receiver.waiter()));
+                }
                 // SAFETY: a receiver of this channel.
                 wakes.add(unsafe { receiver.deliver(message) });
             }
@@ -147,12 +151,15 @@ impl<T> Core<T> {
         let mut state = self.state.lock();
         state.reserved -= 1;
         if state.closed {
+            drop(state);
+            observe::acquire_at(self.address());
             return Err(message);
         }
         let mut message = ManuallyDrop::new(message);
         let mut wakes = Wakes::default();
         let slot = NonNull::from(&mut *message);
-        if !state.hand_over(slot, &mut wakes) {
+        if !state.hand_over(slot, self.capacity, &mut wakes) {
+            observe::buffered(self.address(), self.capacity, None);
             // SAFETY: not given up above, and not used again.
             state.buffer.push_back(unsafe { slot.read() });
         }

@@ -34,6 +34,12 @@ impl<T> Lock<T> {
         self.value.get_mut()
     }
 
+    /// Where the value lies, which is what those who watch know the channel by.
+    #[inline(always)]
+    pub(super) fn address(&self) -> usize {
+        self.value.get().addr()
+    }
+
     #[inline(always)]
     pub(super) fn lock(&self) -> Guard<'_, T> {
         // Acquire: pairs with the Release in `Guard::drop`.

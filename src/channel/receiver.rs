@@ -42,6 +42,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// If the channel is empty and there is no sender any more.
     #[inline(always)]
+    #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         match self.core.receive(Patience::Until(None)) {
             Ok(message) => Ok(message),
@@ -57,6 +58,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// If there is not, or no sender any more.
     #[inline]
+    #[track_caller]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.core.receive(Patience::Never).map_err(|verdict| match verdict {
             Verdict::Closed => TryRecvError::Disconnected,
@@ -69,6 +71,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// If the time is up, or if the channel is empty and there is no sender any more.
     #[inline(always)]
+    #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         self.receive_until(crate::clock::deadline(timeout))
     }
@@ -78,11 +81,13 @@ impl<T> Receiver<T> {
     /// # Errors
     /// If the time is up, or if the channel is empty and there is no sender any more.
     #[inline(always)]
+    #[track_caller]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
         self.receive_until(Some(deadline))
     }
 
     #[inline(always)]
+    #[track_caller]
     fn receive_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
         match self.core.receive(Patience::Until(deadline)) {
             Ok(message) => Ok(message),
@@ -92,16 +97,19 @@ impl<T> Receiver<T> {
     }
 
     /// Whether there is no message in the channel. Always true at zero capacity.
+    #[track_caller]
     pub fn is_empty(&self) -> bool {
         self.core.len() == 0
     }
 
     /// Whether there is no room in the channel. Always true at zero capacity.
+    #[track_caller]
     pub fn is_full(&self) -> bool {
         self.core.is_full()
     }
 
     /// How many messages are in the channel.
+    #[track_caller]
     pub fn len(&self) -> usize {
         self.core.len()
     }
@@ -189,6 +197,7 @@ impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
     #[inline(always)]
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }
@@ -197,6 +206,7 @@ impl<T> Iterator for Iter<'_, T> {
 impl<T> Iterator for TryIter<'_, T> {
     type Item = T;
 
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.receiver.try_recv().ok()
     }
@@ -206,6 +216,7 @@ impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
     #[inline(always)]
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }

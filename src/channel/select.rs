@@ -19,7 +19,8 @@ use super::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, 
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::Entry;
 use super::{Receiver, Sender};
-use crate::park::{WaitReason, spend_budget};
+use crate::observe::{self, Op};
+use crate::park::WaitReason;
 use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -206,6 +207,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If there is none, also if the list is empty.
+    #[track_caller]
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
         self.run(Limit::Now).ok_or(TrySelectError)
     }
@@ -214,6 +216,7 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// If the list is empty: the wait would never end.
+    #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         assert!(!self.arms.is_empty(), "no operations have been added to `Select`");
         self.run(Limit::Until(None)).expect("it waits for ever")
@@ -223,6 +226,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If the time is up. An empty list waits until then.
+    #[track_caller]
     pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
         self.run(Limit::Until(crate::clock::deadline(timeout))).ok_or(SelectTimeoutError)
     }
@@ -231,6 +235,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If the time is up. An empty list waits until then.
+    #[track_caller]
     pub fn select_deadline(&mut self, deadline: Instant) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
         self.run(Limit::Until(Some(deadline))).ok_or(SelectTimeoutError)
     }
@@ -239,6 +244,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If there is none, also if the list is empty.
+    #[track_caller]
     pub fn try_ready(&mut self) -> Result<usize, TryReadyError> {
         self.watch(Limit::Now).ok_or(TryReadyError)
     }
@@ -248,6 +254,7 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// If the list is empty: the wait would never end.
+    #[track_caller]
     pub fn ready(&mut self) -> usize {
         assert!(!self.arms.is_empty(), "no operations have been added to `Select`");
         self.watch(Limit::Until(None)).expect("it waits for ever")
@@ -257,6 +264,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If the time is up. An empty list waits until then.
+    #[track_caller]
     pub fn ready_timeout(&mut self, timeout: Duration) -> Result<usize, ReadyTimeoutError> {
         self.watch(Limit::Until(crate::clock::deadline(timeout))).ok_or(ReadyTimeoutError)
     }
@@ -265,6 +273,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If the time is up. An empty list waits until then.
+    #[track_caller]
     pub fn ready_deadline(&mut self, deadline: Instant) -> Result<usize, ReadyTimeoutError> {
         self.watch(Limit::Until(Some(deadline))).ok_or(ReadyTimeoutError)
     }
@@ -278,6 +287,9 @@ impl<'a> Select<'a> {
     /// The positions of the arms, in random order unless biased: numbers, since arms are large to move.
     #[inline(always)]
     fn order(&self) -> Order {
+        if observe::is_explored() {
+            return self.explored_order();
+        }
         let mut order = Order::new();
         let mut random = 0;
         for position in 0..self.arms.len() {
@@ -296,12 +308,30 @@ impl<'a> Select<'a> {
         order
     }
 
+    /// One of those that are ready goes first: which, the explorer chooses.
+    #[cold]
+    #[inline(never)]
+    fn explored_order(&self) -> Order {
+        let mut order: Order = (0..self.arms.len() as u32).collect();
+        if self.biased {
+            return order;
+        }
+        let own = Wait::new(true);
+        let arm = |position: u32| &self.arms[position as usize];
+        let is_ready = |&position: &u32| arm(position).endpoint.is_ready(arm(position).side, &own);
+        let ready: Order = order.iter().copied().filter(is_ready).collect();
+        if let Some(&first) = observe::choose(|| ready.len()).and_then(|chosen| ready.get(chosen)) {
+            order.retain(|position| *position != first);
+            order.insert(0, first);
+        }
+        order
+    }
+
     #[inline(always)]
+    #[track_caller]
     fn run(&mut self, limit: Limit) -> Option<SelectedOperation<'a>> {
         let mut slot = Slot::new(self.message);
-        if let Limit::Until(_) = limit {
-            spend_budget();
-        }
+        self.enter(limit);
         loop {
             if let Some((arm, begun)) = self.begin(&mut slot) {
                 return Some(SelectedOperation::new(arm, begun, slot));
@@ -323,6 +353,15 @@ impl<'a> Select<'a> {
     /// Whether a look at each arm was all, if none was ready. For several it is not: while they are looked at one after
     /// the other, a message may move from one that comes later to one that came before, and "none is ready" be true of
     /// no moment. So a select joins them all, if only to leave them again at once.
+    #[inline(always)]
+    #[track_caller]
+    fn enter(&self, limit: Limit) {
+        match limit {
+            Limit::Until(_) => observe::enter(Op::Select, self),
+            Limit::Now => observe::touch(Op::Select, self),
+        };
+    }
+
     fn is_decided(&self, limit: Limit) -> bool {
         matches!(limit, Limit::Now) && self.arms.len() < 2
     }
@@ -409,10 +448,9 @@ impl<'a> Select<'a> {
     }
 
     /// The index of an operation that may go ahead.
+    #[track_caller]
     fn watch(&mut self, limit: Limit) -> Option<usize> {
-        if let Limit::Until(_) = limit {
-            spend_budget();
-        }
+        self.enter(limit);
         loop {
             let wait = Wait::new(true);
             if let Some(index) = self.find_ready(&wait) {
@@ -504,12 +542,19 @@ impl<'a> SelectedOperation<'a> {
         self.check(Side::Send, std::ptr::from_ref(sender.core()).cast(), "passed a sender that wasn't selected");
         match self.complete().0 {
             Begun::Partner(partner) => {
+                if observe::is_on() {
+                    let core = sender.core();
+                    observe::handed(core.address(), core.capacity, None, Some(partner.waiter()));
+                }
                 // SAFETY: a receiver of this channel.
                 unsafe { partner.deliver(message) }.wake();
                 Ok(())
             }
             Begun::Reserved => sender.core().deliver_reserved(message).map_err(SendError),
-            _ => Err(SendError(message)),
+            _ => {
+                observe::acquire_at(sender.core().address());
+                Err(SendError(message))
+            }
         }
     }
 
@@ -526,7 +571,10 @@ impl<'a> SelectedOperation<'a> {
         match self.complete() {
             // SAFETY: the message of this channel lies in the slot, and the operation is consumed.
             (Begun::Received, mut slot) => Ok(unsafe { slot.pointer().cast::<T>().read() }),
-            _ => Err(RecvError),
+            _ => {
+                observe::acquire_at(receiver.core().address());
+                Err(RecvError)
+            }
         }
     }
 

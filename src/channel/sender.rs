@@ -39,6 +39,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// If there is no receiver any more; the message comes back.
     #[inline(always)]
+    #[track_caller]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.core.send(message, Patience::Until(None)).map_err(|(message, _)| SendError(message))
     }
@@ -48,6 +49,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// If there is not, or no receiver any more; the message comes back.
     #[inline]
+    #[track_caller]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         self.core.send(message, Patience::Never).map_err(|(message, verdict)| match verdict {
             Verdict::Closed => TrySendError::Disconnected(message),
@@ -60,6 +62,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// If the time is up, or if there is no receiver any more; the message comes back.
     #[inline(always)]
+    #[track_caller]
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         self.send_until(message, crate::clock::deadline(timeout))
     }
@@ -69,11 +72,13 @@ impl<T> Sender<T> {
     /// # Errors
     /// If the time is up, or if there is no receiver any more; the message comes back.
     #[inline(always)]
+    #[track_caller]
     pub fn send_deadline(&self, message: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
         self.send_until(message, Some(deadline))
     }
 
     #[inline(always)]
+    #[track_caller]
     fn send_until(&self, message: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
         self.core.send(message, Patience::Until(deadline)).map_err(|(message, verdict)| match verdict {
             Verdict::Closed => SendTimeoutError::Disconnected(message),
@@ -82,16 +87,19 @@ impl<T> Sender<T> {
     }
 
     /// Whether there is no message in the channel. Always true at zero capacity.
+    #[track_caller]
     pub fn is_empty(&self) -> bool {
         self.core.len() == 0
     }
 
     /// Whether there is no room in the channel. Always true at zero capacity.
+    #[track_caller]
     pub fn is_full(&self) -> bool {
         self.core.is_full()
     }
 
     /// How many messages are in the channel.
+    #[track_caller]
     pub fn len(&self) -> usize {
         self.core.len()
     }

@@ -90,8 +90,15 @@ impl Wait {
     /// To be called by the waiter before others can find it.
     #[inline(always)]
     pub(super) fn arm(&self) {
+        crate::observe::introduce();
         // SAFETY: nobody else knows of this wait yet.
         unsafe { *self.target.get() = Some(WakeTarget::current()) };
+    }
+
+    /// The number of who waits. For its claimer.
+    pub(super) fn waiter(&self) -> u64 {
+        // SAFETY: written before others could find the wait, and not since.
+        unsafe { &*self.target.get() }.as_ref().map_or(0, WakeTarget::id)
     }
 
     /// The receiver whose message this wait has been chosen to deliver; `None`: into the buffer.

@@ -103,6 +103,11 @@ impl Claimed {
         self.entry().home == Home::current()
     }
 
+    /// The number of the goroutine, or thread, that waits.
+    pub(super) fn waiter(&self) -> u64 {
+        self.entry().wait().waiter()
+    }
+
     /// Ends the wait without an exchange: `Closed`, `Ready` or `Retry`.
     #[inline(always)]
     pub(super) fn dismiss(self, verdict: Verdict) -> Woken {

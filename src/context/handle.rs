@@ -2,6 +2,7 @@
 
 use super::node::{Call, Node, Outcome, Reaction, cancel};
 use super::{Context, Error};
+use crate::observe::{self, Op};
 use crate::runtime::with_scheduler;
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
@@ -23,6 +24,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         if !*self.detached.get_mut() {
+            observe::touch(Op::Cancel, &*self.node);
             cancel(&self.node, Outcome { error: Error::Canceled, cause: None });
         }
     }
@@ -59,7 +61,9 @@ impl Cancel {
     /// about it. Never waits, never switches. Calling it again does nothing.
     ///
     /// Cost: about 0.3 µs for each context that ends.
+    #[track_caller]
     pub fn cancel(&self) {
+        observe::touch(Op::Cancel, &*self.shared.node);
         cancel(&self.shared.node, Outcome { error: Error::Canceled, cause: None });
     }
 
@@ -98,7 +102,9 @@ impl CancelCause {
 
     /// As [`Cancel::cancel`]. [`Context::cause`] gives `cause` to all whom this ends; whoever was done before keeps
     /// the cause it had. (Dropping the handle cancels without a cause.)
+    #[track_caller]
     pub fn cancel(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
+        observe::touch(Op::Cancel, &*self.shared.node);
         let cause = Some(Arc::from(cause.into()));
         cancel(&self.shared.node, Outcome { error: Error::Canceled, cause });
     }
@@ -165,8 +171,10 @@ pub struct AfterFunc {
 impl AfterFunc {
     /// Takes the call back. True: it has been taken back by this call, and will never run. False: it has been
     /// started (perhaps it has not ended: this does not wait for it), or taken back before.
+    #[track_caller]
     pub fn stop(&self) -> bool {
         let Some((node, id)) = &self.pending else { return false };
+        observe::touch(Op::AfterFunc, &**node);
         // The closure is dropped here, when no lock is held any more.
         node.canceller().and_then(|canceller| canceller.remove_reaction(*id)).is_some()
     }

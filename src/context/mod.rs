@@ -58,6 +58,7 @@ pub use handle::{AfterFunc, Cancel, CancelCause, after_func};
 pub use wait::Iter;
 
 use crate::channel::{self, Receiver};
+use crate::observe::{self, Op};
 use node::{Canceller, Cause, Expiry, Node, Role};
 use std::convert::Infallible;
 use std::fmt;
@@ -260,12 +261,16 @@ impl Context {
     ///
     /// Never waits. A deadline that has just passed ends the context here, if nobody has come to it before.
     #[must_use]
+    #[track_caller]
     pub fn err(&self) -> Option<Error> {
         let canceller = self.canceller()?;
+        observe::touch(Op::ContextError, canceller);
         if canceller.outcome.get().is_none() && canceller.deadline? <= crate::clock::now() {
             self.node.as_ref()?.expire();
         }
-        canceller.outcome.get().map(|outcome| outcome.error)
+        let outcome = canceller.outcome.get()?;
+        observe::acquire(canceller);
+        Some(outcome.error)
     }
 
     /// The cause that was given with the end (see [`with_cancel_cause`], [`with_timeout_cause`]), here or in the

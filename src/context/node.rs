@@ -24,6 +24,7 @@
 
 use super::{Error, Key};
 use crate::channel::{self, Receiver, Wakes};
+use crate::observe;
 use crate::park::{Waiter, unpark};
 use crate::runtime::with_scheduler;
 use crate::sched::Scheduler;
@@ -155,6 +156,7 @@ impl Canceller {
 
     /// Ends this node, if it has not ended, and adds those below to `walk`.
     fn end(&self, outcome: Outcome, walk: &mut Vec<(Arc<Node>, Outcome)>, after: &mut Aftermath) {
+        observe::release(self);
         let mut state = self.lock();
         match self.outcome.set(outcome) {
             Ok(()) => {

@@ -3,7 +3,8 @@
 use super::node::{Canceller, Reaction};
 use super::{Context, Error, RecvError, SendError};
 use crate::channel::{Receiver, RecvTimeoutError, Sender};
-use crate::park::{current, spend_budget};
+use crate::observe::{self, Op};
+use crate::park::current;
 use crate::select_biased;
 use crate::sync::{OwnedPermit, Permit, Semaphore};
 use std::fmt;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 impl Context {
     /// Waits until the context is done. For one that can never be done that is for ever.
+    #[track_caller]
     pub fn wait(&self) -> Error {
         // It has no message; what ends the wait is that it disconnects.
         let _ = self.done().recv();
@@ -30,6 +32,7 @@ impl Context {
     /// let (ctx, _cancel) = context::with_timeout(&context::background(), Duration::from_millis(2));
     /// assert_eq!(ctx.sleep(Duration::from_secs(3600)), Err(context::Error::DeadlineExceeded));
     /// ```
+    #[track_caller]
     pub fn sleep(&self, duration: Duration) -> Result<(), Error> {
         self.check()?;
         match self.done().recv_timeout(duration) {
@@ -54,6 +57,7 @@ impl Context {
     /// cancel.cancel();
     /// assert_eq!(ctx.recv(&receiver), Err(context::RecvError::Done(context::Error::Canceled)));
     /// ```
+    #[track_caller]
     pub fn recv<T>(&self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         if self.canceller().is_none() {
             // It never ends: no need for a select.
@@ -71,6 +75,7 @@ impl Context {
     ///
     /// # Errors
     /// If the context is done, or the channel has no receiver any more; the message comes back.
+    #[track_caller]
     pub fn send<T>(&self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
         if self.canceller().is_none() {
             return sender.send(message).map_err(|error| SendError::Disconnected(error.into_inner()));
@@ -115,6 +120,7 @@ impl Context {
     /// let (ctx, _cancel) = context::with_timeout(&context::background(), Duration::from_millis(2));
     /// assert_eq!(ctx.acquire(&semaphore, 1).unwrap_err(), context::Error::DeadlineExceeded);
     /// ```
+    #[track_caller]
     pub fn acquire<'a>(&self, semaphore: &'a Semaphore, wanted: usize) -> Result<Permit<'a>, Error> {
         let _interrupt = Interrupt::new(self)?;
         semaphore.acquire_unless(wanted, || self.err().is_some()).ok_or_else(|| self.reason())
@@ -127,6 +133,7 @@ impl Context {
     ///
     /// # Panics
     /// If more are wanted than there are.
+    #[track_caller]
     pub fn acquire_owned(&self, semaphore: &Arc<Semaphore>, wanted: usize) -> Result<OwnedPermit, Error> {
         let _interrupt = Interrupt::new(self)?;
         semaphore.acquire_owned_unless(wanted, || self.err().is_some()).ok_or_else(|| self.reason())
@@ -134,13 +141,14 @@ impl Context {
 
     /// Calls `f` again and again until the context is done. A call under way is not interrupted. Calls that do not wait
     /// let others run now and then.
+    #[track_caller]
     pub fn run_until_done(&self, mut f: impl FnMut()) -> Error {
         loop {
             if let Some(error) = self.err() {
                 return error;
             }
             f();
-            spend_budget();
+            observe::enter(Op::ContextError, self);
         }
     }
 

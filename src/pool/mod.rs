@@ -44,6 +44,7 @@ pub use error::{Refusal, SubmitError};
 pub use task::{Cancelled, Handle};
 
 use crate::atomics::{Mutex, lock};
+use crate::observe;
 use crate::context::{self, AfterFunc, Context};
 use crate::park::with_current;
 use crate::runtime::with_scheduler;
@@ -234,6 +235,7 @@ impl Pool {
         })
     }
 
+    #[track_caller]
     fn hand_in<F, T>(
         &self,
         f: F,
@@ -322,6 +324,8 @@ impl Inner {
 
     /// Starts a task that has been given a place.
     fn start(self: &Arc<Self>, job: Job) {
+        // What the one did whose place it is.
+        observe::acquire(&**self);
         let place = Place { pool: Arc::clone(self), task: None, has_panicked: false };
         let builder = crate::spawn::Builder::new();
         let builder = match &self.name {
@@ -366,6 +370,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         // If the task has not begun, no goroutine could be started: nor could one for the next.
+        observe::release(&*self.pool);
         let goes_on = self.task.is_some() && self.pool.context.err().is_none();
         let mut state = lock(&self.pool.state);
         if let Some(id) = self.task {

@@ -16,6 +16,7 @@
 
 use super::{Inner, Place};
 use crate::atomics::{Mutex, lock};
+use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter, current, park, unpark, with_current};
 use crate::sync::{OwnedPermit, WaitGuard};
 use crate::unwind::{Unwound, catch};
@@ -50,7 +51,9 @@ enum Body<F, T> {
 impl<F: FnOnce() -> T, T> Task<F, T> {
     pub(super) fn new(f: F, submitted_at: &'static Location<'static>, pool: Arc<Inner>) -> Arc<Self> {
         let state = State { body: Body::Waiting(f), joiner: None, is_detached: false };
-        Arc::new(Self { state: Mutex::new(state), submitted_at, pool })
+        let this = Arc::new(Self { state: Mutex::new(state), submitted_at, pool });
+        observe::release(&*this);
+        this
     }
 
     /// The closure, for the one who asks first.
@@ -67,6 +70,9 @@ impl<F: FnOnce() -> T, T> Task<F, T> {
 
     /// The result goes to the joiner, or nowhere.
     fn end(&self, result: thread::Result<T>) {
+        if observe::touch(Op::Pool, self) {
+            observe::release(self);
+        }
         let mut state = lock(&self.state);
         if state.is_detached {
             state.body = Body::Gone;
@@ -108,6 +114,7 @@ impl<F: FnOnce() -> T + Send, T: Send> Run for Task<F, T> {
 
     fn run(&self, place: Place, permit: Option<OwnedPermit>) {
         let f = self.take_closure().expect("a task runs once");
+        observe::acquire(self);
         let result = catch(f);
         place.leave(matches!(result, Err(Unwound::Panicked(_))));
         drop(permit);
@@ -171,7 +178,10 @@ impl<F: FnOnce() -> T + Send, T: Send> Await<T> for Task<F, T> {
         let mut state = lock(&self.state);
         if let Body::Ended(_) = state.body {
             match std::mem::replace(&mut state.body, Body::Gone) {
-                Body::Ended(result) => return Some(result),
+                Body::Ended(result) => {
+                    observe::acquire(self);
+                    return Some(result);
+                }
                 _ => unreachable!("it was looked at under the same lock"),
             }
         }
@@ -228,7 +238,9 @@ impl<T> Handle<T> {
     ///
     /// # Panics
     /// If a task joins itself.
+    #[track_caller]
     pub fn join(self) -> thread::Result<T> {
+        observe::touch(Op::Pool, &self);
         loop {
             if let Some(result) = self.task.take_or_enlist() {
                 return result;
@@ -239,7 +251,9 @@ impl<T> Handle<T> {
 
     /// Whether the task has ended: then `join` does not wait.
     #[must_use]
+    #[track_caller]
     pub fn is_finished(&self) -> bool {
+        observe::touch(Op::Pool, self);
         self.task.is_finished()
     }
 }

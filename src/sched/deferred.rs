@@ -44,6 +44,7 @@
 
 use super::worker::Worker;
 use super::{Scheduler, lock};
+use crate::observe;
 use crate::report::discard_payload;
 use crate::spawn::{Builder, start_accepted};
 use std::collections::BTreeMap;
@@ -62,6 +63,11 @@ type CallKey = (Instant, u64);
 pub(crate) struct Call {
     function: Box<dyn FnOnce() + Send>,
     created_at: &'static Location<'static>,
+}
+
+/// By what those who watch tell a call from others.
+fn address(function: &dyn FnOnce()) -> usize {
+    std::ptr::from_ref(function).addr()
 }
 
 #[derive(Default)]
@@ -125,12 +131,19 @@ impl Deferred {
 
     /// Drops all calls, and takes no more.
     pub(super) fn close(&self) {
+        lock(&self.table).closed = true;
+        self.drop_all();
+    }
+
+    fn take_all(&self) -> BTreeMap<CallKey, Call> {
         let mut table = lock(&self.table);
-        table.closed = true;
         let calls = std::mem::take(&mut table.by_time);
         self.renew_alarm(&table);
-        drop(table);
-        for call in calls.into_values() {
+        calls
+    }
+
+    fn drop_all(&self) {
+        for call in self.take_all().into_values() {
             // A destructor that panics must not spare the others theirs.
             let dropped = catch_unwind(AssertUnwindSafe(move || drop(call)));
             dropped.err().into_iter().for_each(discard_payload);
@@ -149,6 +162,7 @@ impl Scheduler {
         created_at: &'static Location<'static>,
         function: Box<dyn FnOnce() + Send>,
     ) -> io::Result<DeferredCall> {
+        observe::release_at(address(&*function));
         let mut table = lock(&self.deferred.table);
         if table.closed {
             // Before `function` is dropped, on the way out.
@@ -162,6 +176,25 @@ impl Scheduler {
             self.wake_for_fresh();
         }
         Ok(DeferredCall { scheduler: Arc::clone(self), key })
+    }
+
+    /// For the explorer, whose time does not go on any more: a goroutine drops all calls, since their destructors may wait.
+    /// Says whether there were any.
+    pub(crate) fn drop_deferred(self: &Arc<Self>) -> bool {
+        let calls = self.deferred.take_all();
+        let Some(created_at) = calls.first_key_value().map(|(_, call)| call.created_at) else { return false };
+        start_accepted(Builder::new().name("calls that never come"), self, created_at, move || drop(calls));
+        true
+    }
+
+    /// For the explorer, after a failure.
+    pub(crate) fn leak_deferred(&self) {
+        std::mem::forget(self.deferred.take_all());
+    }
+
+    /// When the first call is due.
+    pub(crate) fn first_deferred(&self) -> Option<Instant> {
+        lock(&self.deferred.table).by_time.first_key_value().map(|(&(at, _), _)| at)
     }
 
     /// A worker has ended, and left the count of workers: another must look at the calls.
@@ -197,7 +230,17 @@ impl Scheduler {
             due.reverse();
         }
         for call in due {
-            start_accepted(Builder::new(), self, call.created_at, call.function);
+            let function = call.function;
+            if observe::is_on() {
+                let set_up = address(&*function);
+                let told = move || {
+                    observe::acquire_at(set_up);
+                    function();
+                };
+                start_accepted(Builder::new(), self, call.created_at, told);
+            } else {
+                start_accepted(Builder::new(), self, call.created_at, function);
+            }
         }
         some
     }

@@ -72,6 +72,9 @@ fn look_closely(worker: &Worker, g: &G) -> Option<KeepThread> {
 /// Waits for the token without leaving the thread.
 #[cold]
 pub(crate) fn park_in_place(worker: &Worker, g: &G, pinned: &Pinned, why: KeepThread) {
+    crate::observe::with_explorer(|explorer| {
+        explorer.cannot_wait_in_place(KeepThread::describe(why.code()).unwrap_or_default());
+    });
     pinned.state.set(RunState::ParkedInPlace);
     worker.shared.begin_keep(why);
     worker.scheduler.provide_runner();

@@ -124,11 +124,31 @@ impl Scheduler {
     /// # Errors
     /// No address space for stacks, no file descriptor, or a thread that would not start.
     pub(crate) fn start(config: Config) -> io::Result<Arc<Self>> {
+        let workers = config.workers;
+        let this = Self::without_workers(config)?;
+        for index in 0..workers {
+            if let Err(error) = this.start_regular(index) {
+                this.stop();
+                let text = format!("worker thread {} of {workers} did not start: {error}", index + 1);
+                return Err(io::Error::new(error.kind(), text));
+            }
+        }
+        if let Err(error) = watchdog::start(&this) {
+            this.stop();
+            return Err(io::Error::new(error.kind(), format!("the watchdog thread did not start: {error}")));
+        }
+        Ok(this)
+    }
+
+    /// All but the threads.
+    ///
+    /// # Errors
+    /// No address space for stacks.
+    pub(crate) fn without_workers(config: Config) -> io::Result<Arc<Self>> {
         slab::range()?;
         crate::stack::overflow::install();
-        let workers = config.workers;
-        let places = workers + MAX_REPLACEMENTS;
-        let this = Arc::new(Self {
+        let places = config.workers + MAX_REPLACEMENTS;
+        Ok(Arc::new(Self {
             config,
             injector: Injector::new(),
             idle: idle::Idle::new(),
@@ -149,19 +169,13 @@ impl Scheduler {
             offenders: Mutex::default(),
             has_offenders: AtomicBool::new(false),
             watchdog: Watchdog::new(),
-        });
-        for index in 0..workers {
-            if let Err(error) = this.start_regular(index) {
-                this.stop();
-                let text = format!("worker thread {} of {workers} did not start: {error}", index + 1);
-                return Err(io::Error::new(error.kind(), text));
-            }
-        }
-        if let Err(error) = watchdog::start(&this) {
-            this.stop();
-            return Err(io::Error::new(error.kind(), format!("the watchdog thread did not start: {error}")));
-        }
-        Ok(this)
+        }))
+    }
+
+    /// The explorer's worker is the only one.
+    pub(crate) fn enlist_explorer(&self, shared: &'static WorkerShared) {
+        self.table[0].store(std::ptr::from_ref(shared).cast_mut(), Ordering::Release);
+        self.high.store(1, Ordering::Release);
     }
 
     fn start_regular(self: &Arc<Self>, index: usize) -> io::Result<()> {
@@ -214,6 +228,7 @@ impl Scheduler {
                 self.pass_on_deferred();
             }
             Kind::Dedicated => dedicated.retain(|other| !std::ptr::eq(*other, shared)),
+            Kind::Explorer => {}
         }
         self.spawned.fetch_add(shared.counters.spawned.swap(0, Ordering::AcqRel), Ordering::AcqRel);
         self.finished.fetch_add(shared.counters.finished.swap(0, Ordering::AcqRel), Ordering::AcqRel);
@@ -268,7 +283,10 @@ impl Scheduler {
 
     /// Queues a fresh goroutine: with its spawner if that is one of our regular workers, else for all.
     pub(crate) fn spawn(self: &Arc<Self>, g: GRef) -> io::Result<()> {
-        if g.is_own_thread() || self.has_offenders.load(Ordering::Relaxed) && self.is_offender(g.created_at) {
+        let wants_thread =
+            g.is_own_thread() || self.has_offenders.load(Ordering::Relaxed) && self.is_offender(g.created_at);
+        // Under the explorer there are no other threads.
+        if wants_thread && !crate::observe::is_explored() {
             return self.start_dedicated(g);
         }
         Worker::with_current(|worker| match worker {

@@ -19,6 +19,7 @@ use super::g::{Extra, G, GRef, TaskVTable};
 use super::task_memory;
 use super::watchdog::GoroutineInfo;
 use super::worker::Worker;
+use crate::observe::{self, Op};
 use crate::park::WaitReason;
 use crate::report::AbortOnUnwind;
 use crate::scope::ScopeData;
@@ -105,9 +106,11 @@ unsafe fn run<F: FnOnce() -> T, T>(g: &G) {
     };
     let result = catch_unwind(AssertUnwindSafe(f));
     crate::local::drop_current(g);
+    crate::observe::ending(g, task.scope.as_ref().map_or(0, |scope| Arc::as_ptr(scope).addr()));
     finish(task, result, |count| {
         Worker::with_current(|worker| worker.into_iter().for_each(count));
     });
+    crate::observe::ended();
 }
 
 /// # Safety
@@ -250,11 +253,28 @@ impl<T> ResultSlot<T> {
         self.g.join.load(Ordering::Acquire) & FINISHED != 0
     }
 
+    /// As `is_finished`, as a user asks: what was done there happens before, if it is.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn poll(&self) -> bool {
+        let is_watched = observe::touch(Op::IsFinished, &*self.g);
+        let is_finished = self.is_finished();
+        if is_watched && is_finished {
+            observe::acquire(&*self.g);
+        }
+        is_finished
+    }
+
     /// Waits for the end and takes the result.
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn join(self) -> thread::Result<T> {
+        let is_watched = observe::touch(Op::Join, &*self.g);
         if !self.is_finished() {
             self.wait();
+        }
+        if is_watched {
+            observe::acquire(&*self.g);
         }
         let this = ManuallyDrop::new(self);
         // SAFETY: FINISHED is set and DETACHED never will be, so the result is ours; `this` is used no

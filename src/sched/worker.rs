@@ -13,6 +13,7 @@
 //! is never freed, only reused by later workers: a waker that is late may still deliver to it. Such a late
 //! delivery finds the goroutine ended and does nothing.
 
+mod explored;
 mod placement;
 mod ready;
 mod search;
@@ -227,6 +228,8 @@ pub(crate) enum Kind {
     Regular { index: usize },
     /// Runs one goroutine that asked for a thread of its own, and that one's `go_local` children.
     Dedicated,
+    /// Runs what an explorer of schedules tells it to; see `testing::explorer`.
+    Explorer,
 }
 
 enum Next {
@@ -239,7 +242,7 @@ pub(crate) struct Worker {
     pub(crate) scheduler: Arc<Scheduler>,
     kind: Kind,
     deque: Deque<GRef>,
-    ready: RefCell<Ready>,
+    pub(crate) ready: RefCell<Ready>,
     /// Fresh goroutines whose closures are not `Send`.
     local_fresh: RefCell<VecDeque<GRef>>,
     /// Those that must start here and found no stack.
@@ -270,6 +273,7 @@ pub(crate) struct Worker {
     random: Cell<u32>,
     /// See `park::spend_budget`.
     pub(crate) budget: Cell<u32>,
+    full_budget: u32,
     lint: Option<super::lint::Lint>,
 }
 
@@ -298,6 +302,23 @@ impl Worker {
 
     /// The body of a worker thread.
     pub(crate) fn main(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, first: Option<GRef>) {
+        Self::serve(shared, scheduler, kind, |worker| {
+            if let Some(g) = first.and_then(|g| worker.start(g)) {
+                worker.ready.borrow_mut().push_woken(g);
+            }
+            let guard = AbortOnUnwind("a worker's loop");
+            worker.work();
+            std::mem::forget(guard);
+        });
+    }
+
+    /// Makes the calling thread a worker, as long as `body` runs.
+    pub(crate) fn serve(
+        shared: &'static WorkerShared,
+        scheduler: Arc<Scheduler>,
+        kind: Kind,
+        body: impl FnOnce(&Self),
+    ) {
         let _signal_stack = crate::stack::overflow::SignalStack::install();
         let deque = shared.deque.lock().unwrap_or_else(PoisonError::into_inner).take();
         let range = slab::range().expect("the runtime has reserved the stacks' range");
@@ -328,16 +349,12 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
             budget: Cell::new(crate::park::BUDGET),
+            full_budget: if kind == Kind::Explorer { 0 } else { crate::park::BUDGET },
             lint,
         };
         shared.thread.become_current();
         WORKER.set(&raw const worker);
-        if let Some(g) = first.and_then(|g| worker.start(g)) {
-            worker.ready.borrow_mut().push_woken(g);
-        }
-        let guard = AbortOnUnwind("a worker's loop");
-        worker.work();
-        std::mem::forget(guard);
+        body(&worker);
         WORKER.set(std::ptr::null());
         worker.leave();
     }
@@ -367,6 +384,7 @@ impl Worker {
 
     /// The thread ends; what others may still reach is passed on.
     fn leave(self) {
+        let is_clean = self.started() == 0;
         let Self { shared, scheduler, deque, kind, .. } = self;
         // Only ours to see: a dedicated worker's deque is always empty, and a regular one ends empty or
         // after a shutdown that has emptied it.
@@ -374,7 +392,12 @@ impl Worker {
             scheduler.inject(g);
         }
         *shared.deque.lock().unwrap_or_else(PoisonError::into_inner) = Some(deque);
-        scheduler.worker_ended(shared, kind);
+        if kind != Kind::Explorer {
+            scheduler.worker_ended(shared, kind);
+        } else if is_clean {
+            shared.release();
+        }
+        // Else it is the home of goroutines that were leaked: nobody must find them in the inbox of another worker.
     }
 
     #[inline(always)]
@@ -451,6 +474,9 @@ impl Worker {
     }
 
     pub(crate) fn push_local_fresh(&self, g: GRef) {
+        if self.is_explored() {
+            return self.start_at_once(g);
+        }
         self.local_fresh.borrow_mut().push_back(g);
     }
 
@@ -573,6 +599,7 @@ impl Worker {
 
     /// Makes a fresh goroutine ready to run: from now on it is pinned to this worker. `None` if there is no
     /// stack for it: then it waits.
+    #[inline(always)]
     fn start(&self, g: GRef) -> Option<NonNull<G>> {
         let size = g.extra.as_ref().and_then(|extra| extra.stack_size);
         let taken = self.stacks.borrow_mut().take(size);
@@ -595,8 +622,9 @@ impl Worker {
         Some(g.into_raw())
     }
 
+    /// Whether the goroutine has ended.
     #[inline(always)]
-    fn resume(&self, pointer: NonNull<G>) {
+    fn resume(&self, pointer: NonNull<G>) -> bool {
         // SAFETY: a goroutine in a queue of started ones holds its run reference.
         let g = unsafe { &*pointer.as_ptr() };
         g.pinned(self).state.set(RunState::Running);
@@ -605,7 +633,7 @@ impl Worker {
         let counters = &self.shared.counters;
         counters.ready.store(self.ready.borrow().len() as u64, Ordering::Relaxed);
         Counters::bump(&counters.slices);
-        self.budget.set(crate::park::BUDGET);
+        self.budget.set(self.full_budget);
         if let Some(lint) = &self.lint {
             lint.begin(self);
         }
@@ -618,9 +646,11 @@ impl Worker {
         if ended {
             self.end(pointer);
         }
+        ended
     }
 
     /// A goroutine has returned.
+    #[inline(always)]
     fn end(&self, pointer: NonNull<G>) {
         // SAFETY: the run reference, given up by `start`, ends here.
         let g = unsafe { GRef::from_raw(pointer) };

@@ -97,6 +97,10 @@ pub fn notify_context(parent: &Context, signals: &[Signal]) -> io::Result<(Conte
 }
 
 fn check(signals: &[Signal]) -> io::Result<()> {
+    crate::observe::forbid(
+        "signals of the system do not come within testing::check or testing::virtual_time; send on a channel of the test's \
+         instead",
+    );
     if signals.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no signal to listen for: the list is empty"));
     }

@@ -22,6 +22,7 @@ mod within;
 use crate::atomics::{Mutex, lock};
 use crate::channel::{Receiver, Sender, bounded};
 use crate::context::Cancel;
+use crate::observe::{self, Op};
 use crate::park::with_current;
 use crate::unwind::PanicReport;
 use std::collections::HashMap;
@@ -168,7 +169,10 @@ impl<K: Hash + Eq, V: Clone> Group<K, V> {
     /// If the caller is about that very work.
     #[track_caller]
     fn enter(&self, key: &Arc<K>) -> Role<K, V> {
+        observe::touch(Op::Group, &*self.calls);
         let mut calls = lock(&self.calls);
+        // Works for one key come one after the other, if they are not shared.
+        observe::acquire(&*self.calls);
         let Some(call) = calls.get(&**key) else {
             let (over, is_over) = bounded(0);
             let call = Arc::new(Call::new(is_over));
@@ -266,6 +270,7 @@ impl<K: Hash + Eq, V> Lead<K, V> {
     /// will not be more.
     fn retire(&mut self) -> usize {
         if !std::mem::replace(&mut self.is_retired, true) {
+            observe::release(&*self.calls);
             let mut calls = lock(&self.calls);
             let entry = remove(&mut calls, &self.key, &self.call);
             drop(calls);

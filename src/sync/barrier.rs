@@ -2,7 +2,8 @@
 
 use super::wait_list::{AsWaitList, WaitList, wait_until_taken};
 use crate::atomics::{self, const_fn, lock};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark_all};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, unpark_all};
 use std::fmt;
 
 struct State {
@@ -59,8 +60,16 @@ impl Barrier {
     }
 
     /// Waits until `n` have come.
+    #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
-        spend_budget();
+        observe::enter(Op::Barrier, self);
+        observe::release(self);
+        let result = self.wait_for_all();
+        observe::acquire(self);
+        result
+    }
+
+    fn wait_for_all(&self) -> BarrierWaitResult {
         let mut state = lock(&self.state);
         state.arrived += 1;
         if state.arrived < self.n {

@@ -3,6 +3,7 @@
 use super::mutex::MutexGuard;
 use super::wait_list::{Outcome, WaitList, wait_until_taken};
 use crate::atomics::{self, const_fn, lock};
+use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter, current, unpark, unpark_all};
 use std::fmt;
 use std::sync::{LockResult, PoisonError};
@@ -53,6 +54,7 @@ impl Condvar {
     ///
     /// # Errors
     /// The guard all the same, if the lock is poisoned.
+    #[track_caller]
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         self.wait_until(guard, None).0
     }
@@ -61,6 +63,7 @@ impl Condvar {
     ///
     /// # Errors
     /// The guard all the same, if the lock is poisoned.
+    #[track_caller]
     pub fn wait_while<'a, T, F>(&self, mut guard: MutexGuard<'a, T>, mut condition: F) -> LockResult<MutexGuard<'a, T>>
     where
         F: FnMut(&mut T) -> bool,
@@ -75,6 +78,7 @@ impl Condvar {
     ///
     /// # Errors
     /// The guard all the same, if the lock is poisoned.
+    #[track_caller]
     pub fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -94,6 +98,7 @@ impl Condvar {
     ///
     /// # Errors
     /// The guard all the same, if the lock is poisoned.
+    #[track_caller]
     pub fn wait_timeout_while<'a, T, F>(
         &self,
         mut guard: MutexGuard<'a, T>,
@@ -122,29 +127,44 @@ impl Condvar {
     }
 
     /// Enters the list before the lock is let go, so that no notification in between is missed.
+    #[track_caller]
     fn wait_until<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
         deadline: Option<Instant>,
     ) -> (LockResult<MutexGuard<'a, T>>, Outcome) {
         let mutex = guard.mutex();
+        observe::touch_both(Op::CondvarWait, self, &mutex.raw);
         let ticket = lock(&self.waiters).push_back(current());
-        drop(guard);
+        guard.unlock_to_wait();
         let outcome = wait_until_taken(&self.waiters, ticket, WaitReason::Condvar, deadline);
+        if outcome == Outcome::Taken {
+            observe::acquire(self);
+        }
         (mutex.lock(), outcome)
     }
 
     /// Wakes the waiter that has waited longest, if there is one. Never waits.
+    #[track_caller]
     pub fn notify_one(&self) {
+        let is_watched = observe::touch(Op::CondvarNotify, self);
         let first = lock(&self.waiters).pop_front();
+        if is_watched {
+            observe::notified(self, first.is_some());
+        }
         if let Some(waiter) = first {
             unpark(&waiter);
         }
     }
 
     /// Wakes all who wait now. Never waits.
+    #[track_caller]
     pub fn notify_all(&self) {
+        let is_watched = observe::touch(Op::CondvarNotify, self);
         let all = lock(&self.waiters).take_all();
+        if is_watched {
+            observe::notified(self, !all.is_empty());
+        }
         unpark_all(all);
     }
 }

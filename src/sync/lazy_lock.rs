@@ -47,6 +47,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// # Panics
     /// If the initialiser panics, now or before.
     #[inline]
+    #[track_caller]
     pub fn force(this: &Self) -> &T {
         if !this.once.is_completed() {
             this.make();
@@ -66,6 +67,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     }
 
     #[cold]
+    #[track_caller]
     fn make(&self) {
         let mut poisoned = false;
         self.once.call_once_force(|state| {

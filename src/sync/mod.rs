@@ -8,10 +8,13 @@
 //! | --- | --- |
 //! | [`Mutex`], [`RwLock`], [`Condvar`], [`Once`], [`OnceLock`], [`LazyLock`], [`Barrier`] | `std::sync` |
 //! | [`WaitGroup`], [`Semaphore`] | Go's `sync` and `x/sync` |
+//! | [`atomic`] | `std::sync::atomic`, for tests that watch |
 //!
 //! Each operation that may wait counts against the goroutine's budget: after 256 of them in a row without
 //! a wait it lets its neighbours run. `try_…`, unlocking, notifying and dropping never switch.
 
+#[cfg(not(loom))]
+pub mod atomic;
 mod barrier;
 mod condvar;
 mod lazy_lock;

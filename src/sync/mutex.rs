@@ -23,7 +23,8 @@
 use super::poison::{Flag, Witness};
 use super::wait_list::{AsWaitList, Ticket, WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicU32, Ordering, const_fn, lock, spin_loop};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -75,10 +76,23 @@ impl RawMutex {
 
     #[inline]
     pub(crate) fn lock(&self) {
-        spend_budget();
         if !self.try_lock_fast() {
             self.lock_slow();
         }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn lock_watched(&self) -> Witness {
+        self.lock();
+        self.note_locked()
+    }
+
+    #[cold]
+    #[track_caller]
+    fn note_locked(&self) -> Witness {
+        observe::locked(self);
+        Witness::watched()
     }
 
     #[inline]
@@ -240,9 +254,15 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// The guard all the same, if a holder panicked.
     #[inline]
+    #[track_caller]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        self.raw.lock();
-        MutexGuard::new(self)
+        let witness = if observe::enter(Op::MutexLock, &self.raw) {
+            self.raw.lock_watched()
+        } else {
+            self.raw.lock();
+            Witness::new()
+        };
+        MutexGuard::new(self, witness)
     }
 
     /// Takes the lock if it is free. Never waits.
@@ -250,11 +270,23 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// `WouldBlock` if it is not free; the guard all the same, if a holder panicked.
     #[inline]
+    #[track_caller]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        let is_watched = observe::touch(Op::MutexTryLock, &self.raw);
         if !self.raw.try_lock() {
             return Err(TryLockError::WouldBlock);
         }
-        Ok(MutexGuard::new(self)?)
+        let witness = if is_watched { self.raw.note_locked() } else { Witness::new() };
+        Ok(MutexGuard::new(self, witness)?)
+    }
+
+    /// What comes before letting go, unless all was plain when the lock was taken. (Not the guard's: it stays in registers.)
+    #[cold]
+    fn leave_specially(&self, witness: Witness) {
+        self.poison.leave(witness);
+        if witness.is_watched() {
+            observe::unlocking(Op::MutexUnlock, &self.raw);
+        }
     }
 
     /// Whether a holder panicked.
@@ -317,13 +349,22 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// The caller has just taken the lock.
     #[inline]
-    fn new(mutex: &'a Mutex<T>) -> LockResult<Self> {
-        let witness = mutex.poison.enter();
+    fn new(mutex: &'a Mutex<T>, witness: Witness) -> LockResult<Self> {
         mutex.poison.wrap(Self { mutex, witness, _not_send: PhantomData })
     }
 
     pub(crate) fn mutex(&self) -> &'a Mutex<T> {
         self.mutex
+    }
+
+    /// Lets go of the lock as a part of a wait.
+    pub(crate) fn unlock_to_wait(self) {
+        let this = std::mem::ManuallyDrop::new(self);
+        this.mutex.poison.leave(this.witness);
+        if this.witness.is_watched() {
+            observe::unlocking_to_wait(&this.mutex.raw);
+        }
+        this.mutex.raw.unlock();
     }
 }
 
@@ -348,7 +389,11 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.poison.leave(self.witness);
+        if self.witness == Witness::Plain {
+            self.mutex.poison.leave(self.witness);
+        } else {
+            self.mutex.leave_specially(self.witness);
+        }
         self.mutex.raw.unlock();
     }
 }

@@ -2,7 +2,8 @@
 
 use super::wait_list::WaitList;
 use crate::atomics::{self, AtomicU8, Ordering, const_fn, lock};
-use crate::park::{WaitReason, Waiter, current, park, spend_budget, unpark_all};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, park, unpark_all};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -11,6 +12,8 @@ const INCOMPLETE: u8 = 0;
 const POISONED: u8 = 1;
 const RUNNING: u8 = 2;
 const COMPLETE: u8 = 3;
+/// Complete, and somebody watched: who finds that tells of it.
+const COMPLETE_WATCHED: u8 = 4;
 
 /// One-time initialisation, as [`std::sync::Once`]. Others wait while one runs the closure, which may
 /// itself wait; a closure that panics poisons.
@@ -63,6 +66,12 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        if observe::is_on() {
+            observe::release(self.once);
+            if self.then == COMPLETE {
+                self.then = COMPLETE_WATCHED;
+            }
+        }
         let mut waiters = lock(&self.once.waiters);
         self.once.state.store(self.then, Ordering::Release);
         let all = waiters.take_all();
@@ -87,6 +96,7 @@ impl Once {
     /// If an earlier closure panicked. A closure that calls this on its own `Once` waits for itself for
     /// ever, as with std.
     #[inline]
+    #[track_caller]
     pub fn call_once<F: FnOnce()>(&self, f: F) {
         if self.is_completed() {
             return;
@@ -97,6 +107,7 @@ impl Once {
 
     /// As [`call_once`](Self::call_once), but also after a panic.
     #[inline]
+    #[track_caller]
     pub fn call_once_force<F: FnOnce(&OnceState)>(&self, f: F) {
         if self.is_completed() {
             return;
@@ -107,49 +118,70 @@ impl Once {
 
     /// Whether a closure has completed.
     #[inline]
+    #[track_caller]
     pub fn is_completed(&self) -> bool {
-        self.state.load(Ordering::Acquire) == COMPLETE
+        let state = self.state.load(Ordering::Acquire);
+        state == COMPLETE || self.is_completed_after_all(state)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn is_completed_after_all(&self, state: u8) -> bool {
+        if !observe::touch(Op::OnceGet, self) {
+            return state == COMPLETE_WATCHED;
+        }
+        let is_completed = is_complete(self.state.load(Ordering::Acquire));
+        if is_completed {
+            observe::acquire(self);
+        }
+        is_completed
     }
 
     /// Waits until a closure has completed.
     ///
     /// # Panics
     /// If one panicked.
+    #[track_caller]
     pub fn wait(&self) {
         self.wait_for_completion(false);
     }
 
     /// Waits until a closure has completed, whether or not others panicked before.
+    #[track_caller]
     pub fn wait_force(&self) {
         self.wait_for_completion(true);
     }
 
+    #[track_caller]
     fn wait_for_completion(&self, force: bool) {
+        observe::touch(Op::OnceWait, self);
         loop {
             match self.state.load(Ordering::Acquire) {
-                COMPLETE => return,
+                COMPLETE | COMPLETE_WATCHED => return observe::acquire(self),
                 POISONED if !force => poisoned(),
-                _ => self.wait_for_change(|state| state != COMPLETE && (force || state != POISONED)),
+                _ => self.wait_for_change(|state| !is_complete(state) && (force || state != POISONED)),
             }
         }
     }
 
     pub(crate) fn state(&mut self) -> (bool, bool) {
         let state = self.state.load(Ordering::Relaxed);
-        (state == COMPLETE, state == POISONED)
+        (is_complete(state), state == POISONED)
     }
 
     #[cold]
+    #[track_caller]
     fn call(&self, force: bool, f: &mut dyn FnMut(&OnceState)) {
-        spend_budget();
+        observe::enter(Op::Once, self);
         loop {
             let state = self.state.load(Ordering::Acquire);
             match state {
-                COMPLETE => return,
+                COMPLETE | COMPLETE_WATCHED => return observe::acquire(self),
                 POISONED if !force => poisoned(),
                 INCOMPLETE | POISONED => {
                     let taken = self.state.compare_exchange(state, RUNNING, Ordering::Acquire, Ordering::Acquire);
                     if taken.is_ok() {
+                        observe::acquire(self);
                         let mut running = Running { once: self, then: POISONED };
                         let seen = OnceState { poisoned: state == POISONED, then: Cell::new(COMPLETE) };
                         f(&seen);
@@ -188,6 +220,10 @@ impl Once {
             }
         }
     }
+}
+
+fn is_complete(state: u8) -> bool {
+    matches!(state, COMPLETE | COMPLETE_WATCHED)
 }
 
 #[cold]

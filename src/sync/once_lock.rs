@@ -40,6 +40,7 @@ impl<T> OnceLock<T> {
 
     /// The value, if it is there. Never waits.
     #[inline]
+    #[track_caller]
     pub fn get(&self) -> Option<&T> {
         // SAFETY: complete means that it is there, and nothing changes it while `&self` lives.
         self.once.is_completed().then(|| unsafe { (*self.value.get()).as_ref().unwrap_unchecked() })
@@ -51,6 +52,7 @@ impl<T> OnceLock<T> {
     }
 
     /// Waits until another has set the value.
+    #[track_caller]
     pub fn wait(&self) -> &T {
         self.once.wait_force();
         self.get().expect("complete means initialised")
@@ -60,6 +62,7 @@ impl<T> OnceLock<T> {
     ///
     /// # Errors
     /// The value given, if there is one already.
+    #[track_caller]
     pub fn set(&self, value: T) -> Result<(), T> {
         let mut value = Some(value);
         self.get_or_init(|| value.take().expect("runs once"));
@@ -74,6 +77,7 @@ impl<T> OnceLock<T> {
     /// # Panics
     /// If `f` panics; the cell stays empty then. If `f` asks for the very same cell it waits for itself.
     #[inline]
+    #[track_caller]
     pub fn get_or_init<F: FnOnce() -> T>(&self, f: F) -> &T {
         if let Some(value) = self.get() {
             return value;

@@ -10,10 +10,33 @@ pub(crate) struct Flag {
     failed: AtomicBool,
 }
 
-/// Whether the thread was unwinding already when the lock was taken.
-#[derive(Clone, Copy)]
-pub(crate) struct Witness {
-    panicking: bool,
+/// What was so when the lock was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Witness {
+    Plain,
+    /// The thread was unwinding already.
+    Panicking,
+    /// Somebody watches: so letting go is told, too. (Kept here, where unlocking has to look anyhow.)
+    Watched,
+    WatchedPanicking,
+}
+
+impl Witness {
+    /// The lock was just taken.
+    #[inline]
+    pub(crate) fn new() -> Self {
+        if std::thread::panicking() { Self::Panicking } else { Self::Plain }
+    }
+
+    /// As `new`, when somebody watches.
+    pub(crate) fn watched() -> Self {
+        if std::thread::panicking() { Self::WatchedPanicking } else { Self::Watched }
+    }
+
+    pub(crate) fn is_watched(self) -> bool {
+        matches!(self, Self::Watched | Self::WatchedPanicking)
+    }
 }
 
 impl Flag {
@@ -21,16 +44,13 @@ impl Flag {
         Self { failed: AtomicBool::new(false) }
     }
 
-    /// To be called when the lock was taken.
-    #[inline]
-    pub(crate) fn enter(&self) -> Witness {
-        Witness { panicking: std::thread::panicking() }
-    }
-
     /// To be called before the lock is let go.
     #[inline]
     pub(crate) fn leave(&self, witness: Witness) {
-        if !witness.panicking && std::thread::panicking() && !crate::park::is_exiting() {
+        if matches!(witness, Witness::Plain | Witness::Watched)
+            && std::thread::panicking()
+            && !crate::park::is_exiting()
+        {
             self.failed.store(true, Ordering::Relaxed);
         }
     }

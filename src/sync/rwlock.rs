@@ -18,7 +18,8 @@
 use super::poison::{Flag, Witness};
 use super::wait_list::{WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicUsize, Ordering, const_fn, lock};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -73,18 +74,32 @@ impl RawRwLock {
     }
 
     #[inline]
+    #[track_caller]
     fn read(&self) {
-        spend_budget();
+        observe::enter(Op::RwLockRead, &self.state);
         if !self.try_read() {
             self.wait(Kind::Reader);
         }
+        observe::acquire(&self.state);
     }
 
     #[inline]
+    #[track_caller]
     fn write(&self) {
-        spend_budget();
+        observe::enter(Op::RwLockWrite, &self.state);
         if !self.try_write() {
             self.wait(Kind::Writer);
+        }
+        self.note_written();
+    }
+
+    /// The exclusive lock has been taken.
+    #[inline(always)]
+    #[track_caller]
+    fn note_written(&self) {
+        if observe::is_on() {
+            observe::locked(&self.state);
+            observe::acquire(&self.queue);
         }
     }
 
@@ -123,6 +138,11 @@ impl RawRwLock {
 
     #[inline]
     fn unlock_read(&self) {
+        if observe::touch(Op::RwLockUnlock, &self.state) {
+            // Readers do not order each other: only who takes the exclusive lock looks here. (Not at the lock's own
+            // address, which may be that of a field.)
+            observe::release(&self.queue);
+        }
         let before = self.state.fetch_sub(READER, Ordering::AcqRel);
         if before == READER | QUEUED {
             self.hand_over(0);
@@ -131,6 +151,9 @@ impl RawRwLock {
 
     #[inline]
     fn unlock_write(&self) {
+        if observe::is_on() {
+            observe::unlocking(Op::RwLockUnlock, &self.state);
+        }
         let before = self.state.fetch_and(!WRITER, Ordering::AcqRel);
         if before & QUEUED != 0 {
             self.hand_over(0);
@@ -139,6 +162,9 @@ impl RawRwLock {
 
     /// A writer becomes a reader, and lets the readers at the head of the queue in.
     fn downgrade(&self) {
+        if observe::is_on() {
+            observe::unlocking(Op::RwLockDowngrade, &self.state);
+        }
         if self.state.compare_exchange(WRITER, READER, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             self.hand_over(READER);
         }
@@ -224,6 +250,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// The guard all the same, if a writer panicked.
     #[inline]
+    #[track_caller]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         self.raw.read();
         self.poison.wrap(RwLockReadGuard::new(self))
@@ -234,10 +261,13 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// `WouldBlock` if a writer holds or awaits the lock; the guard all the same, if a writer panicked.
     #[inline]
+    #[track_caller]
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        observe::touch(Op::RwLockTryRead, &self.raw.state);
         if !self.raw.try_read() {
             return Err(TryLockError::WouldBlock);
         }
+        observe::acquire(&self.raw.state);
         Ok(self.poison.wrap(RwLockReadGuard::new(self))?)
     }
 
@@ -246,9 +276,10 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// The guard all the same, if a writer panicked.
     #[inline]
+    #[track_caller]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         self.raw.write();
-        let witness = self.poison.enter();
+        let witness = Witness::new();
         self.poison.wrap(RwLockWriteGuard { lock: self, witness, _not_send: PhantomData })
     }
 
@@ -257,11 +288,14 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// `WouldBlock` if it is held; the guard all the same, if a writer panicked.
     #[inline]
+    #[track_caller]
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
+        observe::touch(Op::RwLockTryWrite, &self.raw.state);
         if !self.raw.try_write() {
             return Err(TryLockError::WouldBlock);
         }
-        let witness = self.poison.enter();
+        self.raw.note_written();
+        let witness = Witness::new();
         Ok(self.poison.wrap(RwLockWriteGuard { lock: self, witness, _not_send: PhantomData })?)
     }
 

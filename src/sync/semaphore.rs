@@ -2,7 +2,8 @@
 
 use super::wait_list::{AsWaitList, Outcome, WaitList, wait_unless};
 use crate::atomics::{self, const_fn, lock};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, unpark};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,6 +63,7 @@ impl Semaphore {
     ///
     /// # Panics
     /// If more are wanted than there are: the wait would never end.
+    #[track_caller]
     pub fn acquire(&self, wanted: usize) -> Permit<'_> {
         self.take(wanted, None, || false);
         Permit { semaphore: self, count: wanted }
@@ -71,6 +73,7 @@ impl Semaphore {
     ///
     /// # Panics
     /// As [`acquire`](Self::acquire).
+    #[track_caller]
     pub fn acquire_owned(self: &Arc<Self>, wanted: usize) -> OwnedPermit {
         self.take(wanted, None, || false);
         OwnedPermit { semaphore: Arc::clone(self), count: wanted }
@@ -80,17 +83,20 @@ impl Semaphore {
     ///
     /// # Panics
     /// As [`acquire`](Self::acquire).
+    #[track_caller]
     pub fn acquire_timeout(&self, wanted: usize, timeout: Duration) -> Option<Permit<'_>> {
         let in_time = self.take(wanted, crate::clock::deadline(timeout), || false);
         in_time.then(|| Permit { semaphore: self, count: wanted })
     }
 
     /// As [`acquire`](Self::acquire), until `given_up`, which is asked whenever the caller is unparked.
+    #[track_caller]
     pub(crate) fn acquire_unless(&self, wanted: usize, given_up: impl Fn() -> bool) -> Option<Permit<'_>> {
         self.take(wanted, None, given_up).then(|| Permit { semaphore: self, count: wanted })
     }
 
     /// As `acquire_unless`, for a permit that may go anywhere.
+    #[track_caller]
     pub(crate) fn acquire_owned_unless(
         self: &Arc<Self>,
         wanted: usize,
@@ -100,18 +106,32 @@ impl Semaphore {
     }
 
     /// `wanted` permits if they are free and nobody waits. Never waits.
+    #[track_caller]
     pub fn try_acquire(&self, wanted: usize) -> Option<Permit<'_>> {
-        self.try_take(wanted).then(|| Permit { semaphore: self, count: wanted })
+        self.try_take_told(wanted).then(|| Permit { semaphore: self, count: wanted })
     }
 
     /// As [`try_acquire`](Self::try_acquire), for a permit that may go anywhere.
+    #[track_caller]
     pub fn try_acquire_owned(self: &Arc<Self>, wanted: usize) -> Option<OwnedPermit> {
-        self.try_take(wanted).then(|| OwnedPermit { semaphore: Arc::clone(self), count: wanted })
+        self.try_take_told(wanted).then(|| OwnedPermit { semaphore: Arc::clone(self), count: wanted })
     }
 
     /// Permits that are free now.
+    #[track_caller]
     pub fn available(&self) -> usize {
+        observe::touch(Op::Available, self);
         lock(&self.state).free
+    }
+
+    #[track_caller]
+    fn try_take_told(&self, wanted: usize) -> bool {
+        let is_watched = observe::touch(Op::TryAcquire, self);
+        let is_taken = self.try_take(wanted);
+        if is_watched && is_taken {
+            observe::acquire(self);
+        }
+        is_taken
     }
 
     fn try_take(&self, wanted: usize) -> bool {
@@ -124,16 +144,22 @@ impl Semaphore {
     }
 
     /// Whether the permits came before the deadline, and before the caller has given up.
+    #[track_caller]
     fn take(&self, wanted: usize, deadline: Option<Instant>, given_up: impl Fn() -> bool) -> bool {
         assert!(
             wanted <= self.permits,
             "{wanted} permits are wanted of a semaphore that has {}: the wait would never end",
             self.permits
         );
-        spend_budget();
-        if self.try_take(wanted) {
-            return true;
+        observe::enter(Op::Acquire, self);
+        let is_taken = self.try_take(wanted) || self.wait_for_permits(wanted, deadline, given_up);
+        if is_taken {
+            observe::acquire(self);
         }
+        is_taken
+    }
+
+    fn wait_for_permits(&self, wanted: usize, deadline: Option<Instant>, given_up: impl Fn() -> bool) -> bool {
         let mut state = lock(&self.state);
         let ticket = state.waiters.push_back(Entry { wanted, waiter: current() });
         // Permits may have come back in between.
@@ -143,12 +169,19 @@ impl Semaphore {
         let outcome = wait_unless(&self.state, ticket, WaitReason::Semaphore, deadline, given_up);
         if outcome == Outcome::TimedOut {
             // Those behind may want less than we did.
-            self.release(0);
+            self.give_back(0);
         }
         outcome == Outcome::Taken
     }
 
     fn release(&self, count: usize) {
+        if observe::touch(Op::Release, self) {
+            observe::release(self);
+        }
+        self.give_back(count);
+    }
+
+    fn give_back(&self, count: usize) {
         let mut state = lock(&self.state);
         state.free += count;
         let served = state.serve();

@@ -3,7 +3,8 @@
 
 use super::wait_list::{WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicU64, Ordering, lock};
-use crate::park::{WaitReason, Waiter, current, spend_budget, unpark_all};
+use crate::observe::{self, Op};
+use crate::park::{WaitReason, Waiter, current, unpark_all};
 use std::fmt;
 use std::sync::Arc;
 
@@ -62,6 +63,7 @@ impl WaitGroup {
     /// # Panics
     /// With Go's words: "sync: negative `WaitGroup` counter"; "sync: `WaitGroup` misuse: Add called
     /// concurrently with Wait" if the counter leaves zero while somebody waits.
+    #[track_caller]
     pub fn add(&self, delta: i32) {
         self.inner.add(delta);
     }
@@ -70,6 +72,7 @@ impl WaitGroup {
     ///
     /// # Panics
     /// "sync: negative `WaitGroup` counter" if there were more calls of `done` than were added.
+    #[track_caller]
     pub fn done(&self) {
         self.inner.add(-1);
     }
@@ -79,12 +82,14 @@ impl WaitGroup {
     /// # Panics
     /// "sync: `WaitGroup` is reused before previous Wait has returned", if somebody adds again while those
     /// who waited are not all on their way.
+    #[track_caller]
     pub fn wait(&self) {
         self.inner.wait();
     }
 
     /// Counts one until the guard is dropped.
     #[must_use = "the count ends when the guard is dropped"]
+    #[track_caller]
     pub fn guard(&self) -> WaitGuard {
         self.add(1);
         WaitGuard { inner: Arc::clone(&self.inner) }
@@ -109,7 +114,12 @@ impl WaitGroup {
 }
 
 impl Inner {
+    #[track_caller]
     fn add(&self, delta: i32) {
+        let op = if delta < 0 { Op::WaitGroupDone } else { Op::WaitGroupAdd };
+        if observe::touch(op, self) && delta < 0 {
+            observe::release(self);
+        }
         let change = u64::from(delta.cast_unsigned()) << 32;
         // AcqRel: what was done before each `done` happens before what follows `wait`.
         let state = self.state.fetch_add(change, Ordering::AcqRel).wrapping_add(change);
@@ -135,8 +145,14 @@ impl Inner {
         assert!(unchanged.is_ok(), "sync: WaitGroup misuse: Add called concurrently with Wait");
     }
 
+    #[track_caller]
     fn wait(&self) {
-        spend_budget();
+        observe::enter(Op::WaitGroupWait, self);
+        self.wait_for_all();
+        observe::acquire(self);
+    }
+
+    fn wait_for_all(&self) {
         if counter(self.state.load(Ordering::Acquire)) == 0 {
             return;
         }

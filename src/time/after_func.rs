@@ -1,5 +1,6 @@
 //! [`after_func`]: a call that is made later.
 
+use crate::observe::{self, Op};
 use crate::runtime::with_scheduler;
 use crate::sched::deferred::DeferredCall;
 use std::fmt;
@@ -56,8 +57,10 @@ impl AfterFunc {
 
     /// Takes the call back. True: it has been taken back by this call, and will never run; the closure is dropped.
     /// False: it has been started (perhaps it has not ended: this does not wait for it), or taken back before.
+    #[track_caller]
     pub fn stop(&self) -> bool {
         // Dropped at the end, when no lock is held any more.
+        observe::touch(Op::AfterFunc, self);
         let call = self.lock().take();
         call.is_some()
     }
@@ -66,6 +69,7 @@ impl AfterFunc {
     /// would make it again; a `FnOnce` is made once.)
     #[must_use = "it says whether there was still a call to move"]
     pub fn reset(&self, duration: Duration) -> bool {
+        observe::touch(Op::AfterFunc, self);
         let at = crate::clock::deadline_or_never(duration);
         self.lock().move_to(at)
     }

@@ -1,6 +1,6 @@
 //! Waiting for time to pass, and doing something later. Go's package `time`, as far as `std::time` is not it already.
 //!
-//! - [`sleep`], [`sleep_until`]: wait.
+//! - [`sleep`], [`sleep_until`]: wait. [`now`]: the present.
 //! - [`Timer`], [`Ticker`]: channels that get a message at a time, or every so often, and can be set anew. (For one
 //!   that is not set anew there are [`channel::after`](crate::channel::after), `at` and `tick`.)
 //! - [`after_func()`]: a call that is made later.
@@ -15,8 +15,25 @@ mod timer;
 pub use after_func::{AfterFunc, after_func};
 pub use timer::{Ticker, Timer};
 
+use crate::observe::{self, Op};
 use crate::park::{WaitReason, park_until};
 use std::time::{Duration, Instant};
+
+/// The present, by the clock that all of this module goes by: [`Instant::now`], or, within
+/// [`testing::virtual_time`](crate::testing::virtual_time) and [`testing::check`](crate::testing::check), the test's.
+///
+/// ```
+/// use std::time::Duration;
+/// lisle::testing::virtual_time(|| {
+///     let start = lisle::time::now();
+///     lisle::time::sleep(Duration::from_secs(3600));
+///     assert_eq!(lisle::time::now() - start, Duration::from_secs(3600));
+/// });
+/// ```
+#[must_use]
+pub fn now() -> Instant {
+    crate::clock::now()
+}
 
 /// Waits for at least `duration`. A goroutine lets others run meanwhile; an OS thread blocks.
 ///
@@ -31,6 +48,7 @@ use std::time::{Duration, Instant};
 /// lisle::go(|| lisle::time::sleep(Duration::from_millis(5))).join().unwrap();
 /// assert!(start.elapsed() >= Duration::from_millis(5));
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) {
     match crate::clock::deadline(duration) {
         Some(deadline) => sleep_until(deadline),
@@ -48,7 +66,9 @@ pub fn sleep(duration: Duration) {
 /// lisle::run(|| lisle::time::sleep_until(tea_time));
 /// assert!(Instant::now() >= tea_time);
 /// ```
+#[track_caller]
 pub fn sleep_until(deadline: Instant) {
+    observe::touch(Op::Sleep, &());
     if deadline <= crate::clock::now() {
         return crate::park::yield_now();
     }

@@ -44,6 +44,9 @@ const LEND_PAUSE: Duration = Duration::from_millis(2);
 impl Worker {
     /// Queues a fresh goroutine whose closure is `Send`. The caller has counted it.
     pub(crate) fn push_fresh(&self, g: GRef) {
+        if self.is_explored() {
+            return self.start_at_once(g);
+        }
         let is_lone = self.deque.is_empty();
         self.deque.push(g);
         if !is_lone {

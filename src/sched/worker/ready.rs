@@ -20,7 +20,7 @@ const OVERTAKERS: u32 = 16;
 
 /// Plain pointers: each goroutine is alive by its run reference.
 #[derive(Default)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     woken: VecDeque<NonNull<G>>,
     yielded: VecDeque<NonNull<G>>,
     /// Woken ones that ran while another that yielded waited for its turn, since the last such turn.
@@ -29,17 +29,17 @@ pub(super) struct Ready {
 
 impl Ready {
     #[inline(always)]
-    pub(super) fn push_woken(&mut self, g: NonNull<G>) {
+    pub(crate) fn push_woken(&mut self, g: NonNull<G>) {
         self.woken.push_back(g);
     }
 
     #[inline(always)]
-    pub(super) fn push_yielded(&mut self, g: NonNull<G>) {
+    pub(crate) fn push_yielded(&mut self, g: NonNull<G>) {
         self.yielded.push_back(g);
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<NonNull<G>> {
+    pub(crate) fn pop(&mut self) -> Option<NonNull<G>> {
         if !self.yielded.is_empty() {
             if self.woken.is_empty() || self.overtakers >= OVERTAKERS {
                 self.overtakers = 0;
@@ -51,13 +51,33 @@ impl Ready {
     }
 
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.woken.len() + self.yielded.len()
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.woken.is_empty() && self.yielded.is_empty()
+    }
+
+    /// All, for the explorer of schedules, which chooses for itself.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<G>> + '_ {
+        self.woken.iter().chain(&self.yielded).copied()
+    }
+
+    /// Takes out the one that the explorer has chosen.
+    pub(crate) fn take(&mut self, g: NonNull<G>) {
+        let queues = [&mut self.woken, &mut self.yielded];
+        let found = queues.into_iter().find_map(|queue| {
+            let place = queue.iter().position(|&other| other == g)?;
+            queue.remove(place)
+        });
+        found.expect("the chosen one is ready");
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.woken.clear();
+        self.yielded.clear();
     }
 }
 

@@ -39,7 +39,7 @@ impl Worker {
             return false;
         }
         match self.kind {
-            Kind::Dedicated => true,
+            Kind::Dedicated | Kind::Explorer => true,
             Kind::Regular { .. } => self.scheduler.is_stopped(),
         }
     }
@@ -165,7 +165,7 @@ impl Worker {
         }
         match self.kind {
             Kind::Regular { index } => self.sleep_regular(index),
-            Kind::Dedicated => {
+            Kind::Dedicated | Kind::Explorer => {
                 self.sleep_in_place();
                 true
             }

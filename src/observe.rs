@@ -1,0 +1,330 @@
+//! Where lisle's operations are told to those who watch a program: the explorer of schedules (`testing`) and the race
+//! detector (`race`).
+//!
+//! # What is told
+//! - *Points*: before an operation takes effect ([`enter`], [`touch`]). There the explorer may let another goroutine
+//!   go first, so a program under it is a sequence of operations, in an order of the explorer's choice.
+//! - *Edges*: what happens before what ([`acquire`], [`release`], and the functions of channels). The detector keeps
+//!   its clocks by them.
+//! - *Accesses* of variables that are not protected by themselves (`race::Cell`, `cell::UnsafeCell`).
+//!
+//! # What it costs when nobody watches
+//! An operation that may wait counts against its goroutine's budget anyhow; under the explorer that is always used up,
+//! so the way to a point is the cold one that is there already: no instruction is added. What has no budget looks at
+//! one thread-local word: a compare and a branch. With the feature `race` everything is told, always.
+//!
+//! Rules: a point stands where the user called, under no lock of lisle's that another goroutine could want. (Should one
+//! be wanted all the same, `atomics::lock` lets its holder run.) Points are told in `try_…`, drops, unlocks and
+//! notifications, too: none of these switches in an ordinary run, all may under the explorer.
+
+use crate::race::detector::{self, Access, Edge};
+use crate::sched::g::G;
+use crate::testing::explorer::Explorer;
+use std::cell::Cell;
+use std::fmt;
+use std::panic::Location;
+
+pub(crate) use crate::testing::op::{At, Op};
+
+thread_local! {
+    /// The explorer whose thread this is.
+    static EXPLORER: Cell<*const Explorer> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Makes this thread the explorer's until the guard is dropped.
+pub(crate) struct Exploring<'a>(std::marker::PhantomData<&'a Explorer>);
+
+impl<'a> Exploring<'a> {
+    pub(crate) fn begin(explorer: &'a Explorer) -> Self {
+        EXPLORER.set(explorer);
+        Self(std::marker::PhantomData)
+    }
+}
+
+impl Drop for Exploring<'_> {
+    fn drop(&mut self) {
+        EXPLORER.set(std::ptr::null());
+    }
+}
+
+/// Whether somebody watches what this thread does.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    cfg!(feature = "race") || is_explored()
+}
+
+/// Whether this is an explorer's thread.
+#[inline(always)]
+pub(crate) fn is_explored() -> bool {
+    !EXPLORER.get().is_null()
+}
+
+/// Calls `f` with this thread's explorer.
+#[inline(always)]
+pub(crate) fn with_explorer<R>(f: impl FnOnce(&Explorer) -> R) -> Option<R> {
+    // SAFETY: null, or set by `Exploring`, whose lifetime ends before the explorer's; `f` cannot keep it.
+    unsafe { EXPLORER.get().as_ref() }.map(f)
+}
+
+#[inline(always)]
+pub(crate) fn address<T: ?Sized>(object: &T) -> usize {
+    std::ptr::from_ref(object).addr()
+}
+
+/// An operation that may wait begins: it counts against the budget, and is a point. Returns whether it is watched: then
+/// the caller takes a way on which it tells its edges.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn enter<T: ?Sized>(op: Op, object: &T) -> bool {
+    let is_watched = crate::park::spend_budget() || cfg!(feature = "race");
+    if is_watched {
+        reach(At { op, object: address(object), other: 0, location: Location::caller() });
+    }
+    is_watched
+}
+
+/// An operation that never waits is about to take effect. Returns whether it is watched.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn touch<T: ?Sized>(op: Op, object: &T) -> bool {
+    let is_watched = is_on();
+    if is_watched {
+        reach(At { op, object: address(object), other: 0, location: Location::caller() });
+    }
+    is_watched
+}
+
+/// As `touch`, for an operation with two objects.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn touch_both<T: ?Sized, U: ?Sized>(op: Op, object: &T, other: &U) {
+    if is_on() {
+        reach(At { op, object: address(object), other: address(other), location: Location::caller() });
+    }
+}
+
+#[inline(always)]
+fn reach(at: At) {
+    // With the feature `race` this is told where there is no explorer, too.
+    if is_explored() {
+        reach_explorer(at);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn reach_explorer(at: At) {
+    with_explorer(|explorer| explorer.reach(at));
+}
+
+/// As `touch`, for an operation whose place in the user's code was taken down before.
+#[cold]
+pub(crate) fn touch_at(op: Op, object: usize, location: &'static Location<'static>) {
+    reach(At { op, object, other: 0, location });
+}
+
+/// Chooses one of `count` values, if there is an explorer to choose it.
+#[inline(always)]
+pub(crate) fn choose(count: impl FnOnce() -> usize) -> Option<usize> {
+    if is_explored() { with_explorer(|explorer| explorer.choose_value(count())) } else { None }
+}
+
+// ---- edges ----
+
+/// What others did before they released the object happens before what the caller does from now on.
+#[inline(always)]
+pub(crate) fn acquire<T: ?Sized>(object: &T) {
+    if is_on() {
+        tell(Edge::Acquire(address(object)));
+    }
+}
+
+/// What the caller has done so far happens before what others do after they acquire the object.
+#[inline(always)]
+pub(crate) fn release<T: ?Sized>(object: &T) {
+    if is_on() {
+        tell(Edge::Release(address(object)));
+    }
+}
+
+/// The caller has taken a lock that only one can have.
+#[cold]
+#[track_caller]
+pub(crate) fn locked<T: ?Sized>(lock: &T) {
+    // Here, since closures have no callers.
+    let location = Location::caller();
+    with_explorer(|explorer| explorer.note_held(address(lock), location));
+    tell(Edge::Acquire(address(lock)));
+}
+
+/// The caller is about to let go of it.
+#[cold]
+pub(crate) fn unlocking<T: ?Sized>(op: Op, lock: &T) {
+    let since = with_explorer(|explorer| explorer.held_since(address(lock))).flatten();
+    touch_at(op, address(lock), since.unwrap_or(Location::caller()));
+    unlocking_to_wait(lock);
+}
+
+/// As `unlocking`, as a part of another operation: it is no point.
+#[cold]
+pub(crate) fn unlocking_to_wait<T: ?Sized>(lock: &T) {
+    with_explorer(|explorer| explorer.note_free(address(lock)));
+    tell(Edge::Release(address(lock)));
+}
+
+/// A condition variable was notified; `heard`: somebody waited.
+#[cold]
+#[track_caller]
+pub(crate) fn notified<T: ?Sized>(condvar: &T, heard: bool) {
+    let location = Location::caller();
+    tell(Edge::Release(address(condvar)));
+    if !heard {
+        with_explorer(|explorer| explorer.note_unheard(address(condvar), location));
+    }
+}
+
+/// Among the parts of a channel's edge: who tells of it.
+const ME: u64 = 0;
+
+/// The caller is going to wait: others will speak of it.
+#[inline(always)]
+pub(crate) fn introduce() {
+    if cfg!(feature = "race") {
+        tell(Edge::Introduce);
+    }
+}
+
+/// A message goes into the buffer of the channel; for the caller, or for a sender that waits.
+#[inline(always)]
+pub(crate) fn buffered(channel: usize, capacity: usize, sender: Option<u64>) {
+    if is_on() {
+        tell(Edge::Buffered { channel, capacity, sender: sender.unwrap_or(ME) });
+    }
+}
+
+/// A message leaves the buffer; for the caller, or for a receiver that waits.
+#[inline(always)]
+pub(crate) fn unbuffered(channel: usize, capacity: usize, receiver: Option<u64>) {
+    if is_on() {
+        tell(Edge::Unbuffered { channel, capacity, receiver: receiver.unwrap_or(ME) });
+    }
+}
+
+/// A message goes from the caller, or from a sender that waits, to the caller, or to a receiver that waits.
+#[inline(always)]
+pub(crate) fn handed(channel: usize, capacity: usize, from: Option<u64>, to: Option<u64>) {
+    if is_on() {
+        tell(Edge::Handed { channel, capacity, from: from.unwrap_or(ME), to: to.unwrap_or(ME) });
+    }
+}
+
+/// As `acquire`, for an object that is known by its address.
+#[inline(always)]
+pub(crate) fn acquire_at(object: usize) {
+    if is_on() {
+        tell(Edge::Acquire(object));
+    }
+}
+
+/// As `release`, for an object that is known by its address.
+#[inline(always)]
+pub(crate) fn release_at(object: usize) {
+    if is_on() {
+        tell(Edge::Release(object));
+    }
+}
+
+/// What had this address is no more.
+#[inline(always)]
+pub(crate) fn forget(object: usize) {
+    if is_on() {
+        tell(Edge::Forget(object));
+    }
+}
+
+/// Any edge.
+#[cold]
+#[inline(never)]
+pub(crate) fn tell(edge: Edge) {
+    detector::with_current(|detector, me| detector.apply(me, edge));
+}
+
+/// A goroutine has been made.
+#[inline(always)]
+pub(crate) fn spawned(g: &G) {
+    if is_on() {
+        tell_spawned(g);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_spawned(g: &G) {
+    with_explorer(|explorer| explorer.note_spawned(g));
+    detector::with_current(|detector, me| detector.spawn(me, g));
+}
+
+/// The running goroutine has done all that the user asked it to do.
+#[inline(always)]
+pub(crate) fn ending(g: &G, scope: usize) {
+    if is_on() {
+        tell_ending(g, scope);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_ending(g: &G, scope: usize) {
+    reach(At { op: Op::End, object: address(g), other: scope, location: g.created_at });
+    detector::with_current(|detector, me| {
+        detector.apply(me, Edge::Release(address(g)));
+        if scope != 0 {
+            detector.apply(me, Edge::Release(scope));
+        }
+    });
+}
+
+/// It has ended, and its result been dropped if nobody wanted it.
+#[inline(always)]
+pub(crate) fn ended() {
+    if is_on() {
+        tell_ended();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_ended() {
+    detector::with_current(|detector, me| detector.end(me));
+}
+
+/// A variable that nothing protects is used.
+#[cold]
+#[inline(never)]
+pub(crate) fn access(access: Access) {
+    let race = detector::with_current(|detector, me| detector.access(me, access)).flatten();
+    if let Some(race) = race {
+        match with_explorer(|explorer| explorer.found_race(race.clone())) {
+            Some(()) => {}
+            None => crate::race::report::told(&race),
+        }
+    }
+}
+
+/// Something cannot be done under the explorer, as the text says.
+///
+/// # Panics
+/// Under the explorer.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn forbid(what: impl fmt::Display) {
+    if is_explored() {
+        forbidden(&what);
+    }
+}
+
+#[cold]
+#[track_caller]
+fn forbidden(what: &dyn fmt::Display) -> ! {
+    panic!("{what}");
+}

@@ -1,0 +1,70 @@
+//! How the detector tells variables apart.
+//!
+//! By their addresses, if it must: but a variable that is moved leaves its address to others, of which then things are
+//! said that are not true of them. So where there is room for it a variable has a number, given at its first use, which
+//! goes with it. `race::Cell` always has; `cell::UnsafeCell`, which is to be no larger than std's, has one with the feature
+//! `race`, and goes by its address in `testing::check` without it: there an address is forgotten when the cell is dropped,
+//! and those of a stack when another goroutine gets it. (What remains: a cell that was used, was moved within the heap
+//! without a drop, as `Vec` does when it grows, and whose old place another goroutine gets in the same schedule.)
+
+use super::detector::Edge;
+use crate::observe;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// A number that is given at the first use.
+pub(crate) struct Number(AtomicUsize);
+
+impl Number {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// Never an address: those of users have no highest bit.
+    #[cold]
+    pub(crate) fn get(&self) -> usize {
+        static NEXT: AtomicUsize = AtomicUsize::new(1 << (usize::BITS - 1));
+        match self.0.load(Relaxed) {
+            0 => {
+                let new = NEXT.fetch_add(1, Relaxed);
+                self.0.compare_exchange(0, new, Relaxed, Relaxed).map_or_else(|first| first, |_| new)
+            }
+            number => number,
+        }
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        let number = *self.0.get_mut();
+        if number != 0 && observe::is_on() {
+            observe::tell(Edge::Forget(number));
+        }
+    }
+}
+
+/// The address, until the drop.
+#[cfg(not(feature = "race"))]
+pub(crate) struct Place;
+
+#[cfg(not(feature = "race"))]
+impl Place {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        observe::address(self)
+    }
+}
+
+#[cfg(not(feature = "race"))]
+impl Drop for Place {
+    fn drop(&mut self) {
+        if observe::is_on() {
+            observe::tell(Edge::Forget(observe::address(self)));
+        }
+    }
+}
+
+#[cfg(feature = "race")]
+pub(crate) use Number as Place;

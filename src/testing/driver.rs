@@ -1,0 +1,228 @@
+//! Who chooses what runs next: one driver for each schedule.
+
+use super::op::At;
+use super::schedule::{Choice, Deviation, Moment, Schedule};
+use super::search::Search;
+use std::collections::HashMap;
+
+/// A number generator: splitmix64 (Steele, Lea and Flood, 2014). Small, and the same everywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Below `count`, which is not zero.
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        ((u128::from(self.next()) * count as u128) >> 64) as usize
+    }
+}
+
+/// A moment at which several goroutines could run.
+pub(crate) struct Decision<'a> {
+    /// In the plain order: the first is who runs if nobody wants otherwise.
+    pub(crate) candidates: &'a [u64],
+    /// The first of them goes on by itself: another choice is a preemption.
+    pub(crate) goes_on: bool,
+    /// Who runs offers its turn to the others; then it is the last.
+    pub(crate) yields: Option<u64>,
+    pub(crate) at: Moment,
+    /// Who goes on stands before the end of what it does, or of others'.
+    pub(crate) at_an_end: bool,
+    /// Whether it was made in the last step of who goes on, and has not begun.
+    pub(crate) is_fresh: &'a dyn Fn(u64) -> bool,
+}
+
+/// See the module.
+pub(crate) enum Driver {
+    Random(Random),
+    Pct(Box<Pct>),
+    RoundRobin { quantum: u32, left: u32 },
+    /// Who has been made begins at once, before its maker goes on; else nobody is preempted, and of those that can run it is the oldest.
+    Oldest,
+    /// At each point the youngest of all goes first.
+    Youngest,
+    /// The plain order, but for one preemption: at this of the points where a goroutine is in the middle of something.
+    Once { left: u64 },
+    Replay(Replay),
+    Search(Box<Search>),
+}
+
+impl Driver {
+    pub(crate) fn of(schedule: &Schedule) -> Self {
+        match schedule {
+            Schedule::Random { seed } => Self::Random(Random::new(*seed)),
+            Schedule::Pct { depth, seed, length } => Self::Pct(Box::new(Pct::new(*depth, *seed, *length))),
+            Schedule::RoundRobin { quantum } => Self::RoundRobin { quantum: *quantum, left: *quantum },
+            Schedule::Deviations(list) => Self::Replay(Replay::new(list)),
+        }
+    }
+
+    /// The place of the chosen one among the candidates, of which there are several.
+    pub(crate) fn choose(&mut self, decision: &Decision<'_>) -> usize {
+        let others = decision.candidates.len() - usize::from(decision.yields.is_some());
+        match self {
+            Self::Random(random) => random.below(others),
+            Self::Pct(pct) => pct.choose(decision),
+            Self::RoundRobin { quantum, left } => {
+                if decision.goes_on && *left > 0 {
+                    return 0;
+                }
+                *left = *quantum;
+                usize::from(decision.goes_on)
+            }
+            Self::Oldest if decision.goes_on => {
+                let fresh = decision.candidates.iter().filter(|&&id| (decision.is_fresh)(id));
+                place_of(fresh.min(), decision)
+            }
+            // To go round among two that wait for a third helps nobody.
+            Self::Oldest | Self::Youngest if decision.yields.is_some() => 0,
+            Self::Oldest => place_of(decision.candidates[..others].iter().min(), decision),
+            Self::Youngest => place_of(decision.candidates[..others].iter().max(), decision),
+            Self::Once { left } => {
+                let counts = decision.goes_on && decision.at.step > 1 && !decision.at_an_end;
+                let is_now = counts && *left == 1;
+                *left = left.saturating_sub(u64::from(counts));
+                usize::from(is_now)
+            }
+            Self::Replay(replay) => replay.choose(decision),
+            Self::Search(search) => search.choose(decision, others),
+        }
+    }
+
+    /// One of `count` values, more than one.
+    pub(crate) fn choose_value(&mut self, at: Moment, count: usize) -> usize {
+        match self {
+            Self::Random(random) => random.below(count),
+            Self::Pct(pct) => pct.random.below(count),
+            Self::RoundRobin { .. } | Self::Youngest => at.step as usize % count,
+            Self::Oldest | Self::Once { .. } => 0,
+            Self::Replay(replay) => match replay.list.get(&(at, false)) {
+                Some(&Choice::Value(value)) if value < count => value,
+                _ => 0,
+            },
+            Self::Search(search) => search.choose_value(count),
+        }
+    }
+
+    /// A goroutine is about to do a step; `pending` says what another would do next.
+    pub(crate) fn step(&mut self, id: u64, at: &At, pending: impl Fn(u64) -> Option<At>) {
+        match self {
+            Self::Pct(pct) => pct.steps += 1,
+            Self::RoundRobin { left, .. } => *left = left.saturating_sub(1),
+            Self::Search(search) => search.step(id, at, pending),
+            Self::Random(_) | Self::Oldest | Self::Youngest | Self::Once { .. } | Self::Replay(_) => {}
+        }
+    }
+
+    /// Nobody else than `id` can run.
+    pub(crate) fn no_choice(&mut self, id: u64) {
+        if let Self::Search(search) = self {
+            search.no_choice(id);
+        }
+    }
+}
+
+fn place_of(id: Option<&u64>, decision: &Decision<'_>) -> usize {
+    id.and_then(|id| decision.candidates.iter().position(|other| other == id)).unwrap_or(0)
+}
+
+/// Follows a list of deviations from the plain order. Those that cannot be followed are left out.
+pub(crate) struct Replay {
+    /// With true: who runs.
+    list: HashMap<(Moment, bool), Choice>,
+}
+
+impl Replay {
+    fn new(list: &[Deviation]) -> Self {
+        let entry = |deviation: &Deviation| {
+            ((deviation.at, matches!(deviation.choice, Choice::Run(_))), deviation.choice)
+        };
+        Self { list: list.iter().map(entry).collect() }
+    }
+
+    fn choose(&self, decision: &Decision<'_>) -> usize {
+        match self.list.get(&(decision.at, true)) {
+            Some(&Choice::Run(id)) => decision.candidates.iter().position(|&other| other == id).unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi and Nagarakatti, ASPLOS 2010). Each goroutine has
+/// a random priority, and the highest that can run does. At `depth - 1` steps, chosen at random among all, the one that
+/// runs falls below all others. A bug that needs `depth` ordering constraints is found in one schedule with a
+/// probability of at least 1/(n·k^(depth-1)), for n goroutines and k steps.
+pub(crate) struct Pct {
+    pub(crate) random: Random,
+    /// High numbers first.
+    priorities: HashMap<u64, u64>,
+    /// The steps at which priorities change, in order.
+    changes: Vec<u64>,
+    steps: u64,
+    /// The next priority of who falls: always lower.
+    lowest: u64,
+}
+
+impl Pct {
+    fn new(depth: u32, seed: u64, length: u64) -> Self {
+        let mut random = Random::new(seed);
+        let length = usize::try_from(length.max(1)).unwrap_or(usize::MAX);
+        let mut changes: Vec<u64> = (1..depth).map(|_| 1 + random.below(length) as u64).collect();
+        changes.sort_unstable_by(|a, b| b.cmp(a));
+        Self { random, priorities: HashMap::new(), changes, steps: 0, lowest: 1 << 32 }
+    }
+
+    fn priority(&mut self, id: u64) -> u64 {
+        let random = &mut self.random;
+        *self.priorities.entry(id).or_insert_with(|| (1 << 33) + (random.next() >> 32))
+    }
+
+    fn demote(&mut self, id: u64) {
+        self.lowest -= 1;
+        self.priorities.insert(id, self.lowest);
+    }
+
+    fn choose(&mut self, decision: &Decision<'_>) -> usize {
+        while self.changes.last().is_some_and(|&change| change <= self.steps) {
+            self.changes.pop();
+            self.demote(decision.at.goroutine);
+        }
+        decision.yields.into_iter().for_each(|id| self.demote(id));
+        let priorities: Vec<u64> = decision.candidates.iter().map(|&id| self.priority(id)).collect();
+        (0..priorities.len()).max_by_key(|&index| priorities[index]).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_numbers_stay_below_their_bound_and_reach_it() {
+        let mut random = Random::new(1);
+        let numbers: Vec<usize> = (0..1000).map(|_| random.below(3)).collect();
+        assert!((0..3).all(|number| numbers.contains(&number)) && numbers.iter().all(|&number| number < 3));
+    }
+
+    #[test]
+    fn pct_runs_the_same_goroutine_until_it_falls() {
+        let mut pct = Pct::new(1, 7, 100);
+        let at = Moment { goroutine: 1, step: 1 };
+        let is_fresh = &|_| false;
+        let decision = Decision { candidates: &[1, 2, 3], goes_on: true, yields: None, at, at_an_end: false, is_fresh };
+        let first = pct.choose(&decision);
+        assert!((0..20).all(|_| pct.choose(&decision) == first));
+        pct.demote(decision.candidates[first]);
+        assert_ne!(pct.choose(&decision), first);
+    }
+}

@@ -1,0 +1,525 @@
+//! The race detector: what it reports, and that it is silent where something orders.
+
+mod common;
+
+use lisle::cell::UnsafeCell;
+use lisle::channel::{bounded, unbounded};
+use lisle::race::Cell;
+use lisle::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use lisle::sync::{Barrier, Condvar, Mutex, Once, OnceLock, RwLock, Semaphore, WaitGroup};
+use lisle::testing::{Config, FailureKind, check};
+use lisle::time::after_func;
+use lisle::{context, errgroup, go, park, pool, scope, select};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One goroutine writes, another reads: `between` is what happens at each of them.
+fn hand_over<S: Sync>(state: S, before: impl Fn(&S) + Sync + Send, after: impl Fn(&S) -> bool + Sync + Send) {
+    let cell = Cell::new(0);
+    scope(|s| {
+        s.go(|| {
+            cell.set(1);
+            before(&state);
+        });
+        s.go(|| {
+            if after(&state) {
+                assert_eq!(cell.get(), 1);
+            }
+        });
+    });
+}
+
+#[track_caller]
+fn races(f: impl Fn() + Send) {
+    let failure = Config::new().explore(f).expect_err("there is a race");
+    assert_eq!(failure.kind(), FailureKind::Race, "{failure}");
+}
+
+#[test]
+fn channels_order_with_and_without_a_buffer() {
+    for capacity in [0, 1, 3] {
+        check(move || hand_over(bounded(capacity), |(s, _)| s.send(()).unwrap(), |(_, r)| r.recv().is_ok()));
+    }
+    check(|| hand_over(unbounded(), |(s, _)| s.send(()).unwrap(), |(_, r)| r.recv().is_ok()));
+    // Without a buffer a receive comes before the end of its send, too; with one it does not.
+    let reversed =
+        |capacity| move || hand_over(bounded(capacity), |(_, r)| r.recv().unwrap(), |(s, _)| s.send(()).is_ok());
+    check(reversed(0));
+    races(reversed(1));
+}
+
+#[test]
+fn the_receive_that_frees_a_place_comes_before_the_send_that_takes_it() {
+    // A semaphore made of a channel: capacity 1 orders, capacity 2 lets two in.
+    let guarded = |capacity| {
+        move || {
+            let (cell, (sender, receiver)) = (Cell::new(0), bounded(capacity));
+            scope(|s| {
+                for _ in 0..2 {
+                    s.go(|| {
+                        sender.send(()).unwrap();
+                        cell.set(cell.get() + 1);
+                        receiver.recv().unwrap();
+                    });
+                }
+            });
+            assert_eq!(cell.get(), 2);
+        }
+    };
+    check(guarded(1));
+    races(guarded(2));
+}
+
+#[test]
+fn a_message_orders_its_own_sender_only() {
+    races(|| {
+        let (cell, (sender, receiver)) = (Cell::new(0), bounded(2));
+        scope(|s| {
+            s.go(|| {
+                cell.set(1);
+                sender.send(1).unwrap();
+            });
+            s.go(|| sender.send(2).unwrap());
+            s.go(|| {
+                receiver.recv().unwrap();
+                cell.get();
+            });
+        });
+    });
+}
+
+#[test]
+fn the_end_of_a_channel_orders() {
+    check(|| {
+        let cell = Arc::new(Cell::new(0));
+        let (sender, receiver) = bounded::<()>(0);
+        let writer = Arc::clone(&cell);
+        go(move || {
+            writer.set(1);
+            drop(sender);
+        });
+        assert!(receiver.recv().is_err());
+        assert_eq!(cell.get(), 1);
+    });
+}
+
+#[test]
+fn select_orders_as_the_operations_that_it_chooses() {
+    check(|| {
+        hand_over(
+            (bounded(0), bounded::<()>(0)),
+            |((sender, _), (other, _))| {
+                select! {
+                    send(sender, ()) -> sent => sent.unwrap(),
+                    send(other, ()) -> _ => unreachable!(),
+                }
+            },
+            |((_, receiver), _)| {
+                select! {
+                    recv(receiver) -> message => message.is_ok(),
+                    recv(lisle::channel::never::<()>()) -> _ => unreachable!(),
+                }
+            },
+        );
+    });
+}
+
+#[test]
+fn locks_order_and_their_absence_does_not() {
+    let count = |guarded: bool| {
+        move || {
+            let (cell, lock, rwlock) = (Cell::new(0), Mutex::new(()), RwLock::new(()));
+            scope(|s| {
+                s.go(|| {
+                    let _guard = lock.lock().unwrap();
+                    let _guard = rwlock.write().unwrap();
+                    cell.set(cell.get() + 1);
+                });
+                s.go(|| {
+                    let _guard = guarded.then(|| lock.lock().unwrap());
+                    cell.set(cell.get() + 1);
+                });
+            });
+        }
+    };
+    check(count(true));
+    races(count(false));
+    // Who reads under a shared lock may not write.
+    let shared = |writes: bool| {
+        move || {
+            let (cell, lock) = (Cell::new(0), RwLock::new(()));
+            scope(|s| {
+                for _ in 0..2 {
+                    s.go(|| {
+                        let _guard = lock.read().unwrap();
+                        if writes {
+                            cell.set(1);
+                        }
+                        cell.get();
+                    });
+                }
+                s.go(|| {
+                    let _guard = lock.write().unwrap();
+                    cell.set(2);
+                });
+            });
+        }
+    };
+    check(shared(false));
+    races(shared(true));
+}
+
+#[test]
+fn a_lock_that_is_tried_orders_if_it_is_taken() {
+    check(|| {
+        let (cell, lock) = (Cell::new(0), Mutex::new(()));
+        scope(|s| {
+            for _ in 0..2 {
+                s.go(|| {
+                    if let Ok(_guard) = lock.try_lock() {
+                        cell.set(cell.get() + 1);
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn whatever_is_waited_for_orders() {
+    check(|| {
+        hand_over(
+            Barrier::new(2),
+            |barrier| {
+                barrier.wait();
+            },
+            |barrier| {
+                barrier.wait();
+                true
+            },
+        )
+    });
+    check(|| {
+        let pair = (Mutex::new(false), Condvar::new());
+        let set = |(ready, changed): &(Mutex<bool>, Condvar)| {
+            *ready.lock().unwrap() = true;
+            changed.notify_one();
+        };
+        hand_over(pair, set, |(ready, changed)| *changed.wait_while(ready.lock().unwrap(), |ready| !*ready).unwrap());
+    });
+    check(|| hand_over(Once::new(), |once| once.call_once(|| ()), |once| once.is_completed()));
+    check(|| hand_over(OnceLock::new(), |once| once.set(1).unwrap(), |once| *once.wait() == 1));
+    check(|| {
+        let group = WaitGroup::new();
+        group.add(1);
+        hand_over(group, WaitGroup::done, |group| {
+            group.wait();
+            true
+        });
+    });
+    check(|| {
+        let cell = Cell::new(0);
+        let semaphore = Semaphore::new(1);
+        scope(|s| {
+            for _ in 0..2 {
+                s.go(|| {
+                    let _permit = semaphore.acquire(1);
+                    cell.set(cell.get() + 1);
+                });
+            }
+        });
+        assert_eq!(cell.get(), 2);
+    });
+}
+
+#[test]
+fn starts_ends_and_wake_ups_order() {
+    check(|| {
+        let cell = Arc::new(Cell::new(0));
+        cell.set(1);
+        let other = Arc::clone(&cell);
+        go(move || other.set(2)).join().unwrap();
+        assert_eq!(cell.get(), 2);
+    });
+    check(|| {
+        let cell = Arc::new(Cell::new(0));
+        let (other, me) = (Arc::clone(&cell), lisle::current());
+        go(move || {
+            other.set(1);
+            me.unpark();
+        });
+        park();
+        assert_eq!(cell.get(), 1);
+    });
+    check(|| {
+        let cell = Arc::new(Cell::new(0));
+        cell.set(1);
+        let (other, (sender, receiver)) = (Arc::clone(&cell), bounded(1));
+        after_func(SECOND, move || {
+            other.set(other.get() + 1);
+            sender.send(()).unwrap();
+        })
+        .detach();
+        receiver.recv().unwrap();
+        assert_eq!(cell.get(), 2);
+    });
+}
+
+#[test]
+fn contexts_groups_and_pools_order() {
+    check(|| {
+        let cell = Arc::new(Cell::new(0));
+        let (ctx, cancel) = context::with_cancel(&context::background());
+        let other = Arc::clone(&cell);
+        go(move || {
+            other.set(1);
+            cancel.cancel();
+        });
+        if ctx.err().is_none() {
+            ctx.wait();
+        }
+        assert_eq!(cell.get(), 1);
+    });
+    check(|| {
+        let cell = Arc::new(Cell::new(0));
+        let group = errgroup::Group::<String>::new();
+        group.set_limit(1);
+        for _ in 0..2 {
+            let cell = Arc::clone(&cell);
+            group.go(move || {
+                cell.set(cell.get() + 1);
+                Ok(())
+            });
+        }
+        group.wait().unwrap();
+        assert_eq!(cell.get(), 2);
+    });
+    check(|| {
+        let cell = Arc::new(Cell::new(0));
+        let pool = pool::Pool::builder().workers(1).build();
+        let handles = [1, 2].map(|by| {
+            let before = Cell::new(by);
+            let cell = Arc::clone(&cell);
+            pool.submit(move || cell.set(cell.get() + before.get())).unwrap()
+        });
+        for handle in handles {
+            handle.join().unwrap();
+        }
+        assert_eq!(cell.get(), 3);
+    });
+}
+
+fn by_flag(store: Ordering, load: Ordering, fences: bool) -> impl Fn() + Send {
+    move || {
+        let publish = |flag: &AtomicBool| {
+            if fences {
+                fence(Ordering::Release);
+            }
+            flag.store(true, store);
+        };
+        hand_over(AtomicBool::new(false), publish, move |flag| {
+            let ready = flag.load(load);
+            if fences {
+                fence(Ordering::Acquire);
+            }
+            ready
+        });
+    }
+}
+
+#[test]
+fn atomics_order_as_their_orderings_say() {
+    use Ordering::{Acquire, Relaxed, Release, SeqCst};
+    check(by_flag(Release, Acquire, false));
+    check(by_flag(SeqCst, SeqCst, false));
+    check(by_flag(Relaxed, Relaxed, true));
+    for (store, load) in [(Relaxed, Acquire), (Release, Relaxed), (Relaxed, Relaxed)] {
+        races(by_flag(store, load, false));
+    }
+}
+
+#[test]
+fn a_read_modify_write_goes_on_with_what_was_released_before_and_a_store_does_not() {
+    let chain = |by_store: bool| {
+        move || {
+            let (cell, flag) = (Cell::new(0), AtomicUsize::new(0));
+            scope(|s| {
+                s.go(|| {
+                    cell.set(1);
+                    flag.fetch_add(1, Ordering::Release);
+                });
+                s.go(|| {
+                    if flag.load(Ordering::Relaxed) == 1 {
+                        if by_store {
+                            flag.store(2, Ordering::Relaxed);
+                        } else {
+                            flag.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+                s.go(|| {
+                    if flag.load(Ordering::Acquire) == 2 {
+                        cell.get();
+                    }
+                });
+            });
+        }
+    };
+    check(chain(false));
+    races(chain(true));
+}
+
+/// A spin lock, as unsafe code makes one.
+struct SpinLock {
+    taken: AtomicBool,
+    value: UnsafeCell<u32>,
+    unlock: Ordering,
+}
+
+// SAFETY: the lock gives the value to one at a time (if `unlock` is `Release`: the detector is to find out).
+unsafe impl Sync for SpinLock {}
+
+impl SpinLock {
+    fn add(&self) {
+        while self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            lisle::yield_now();
+        }
+        // SAFETY: we have the lock, and under the explorer no two run at once in any case.
+        self.value.with_mut(|value| unsafe { *value += 1 });
+        self.taken.store(false, self.unlock);
+    }
+}
+
+#[test]
+fn unsafe_code_is_checked_by_its_cells() {
+    let count = |unlock| {
+        move || {
+            let lock = SpinLock { taken: AtomicBool::new(false), value: UnsafeCell::new(0), unlock };
+            scope(|s| {
+                s.go(|| lock.add());
+                s.go(|| lock.add());
+            });
+            assert_eq!(lock.value.into_inner(), 2);
+        }
+    };
+    check(count(Ordering::Release));
+    races(count(Ordering::Relaxed));
+}
+
+#[test]
+fn a_cell_that_is_dropped_leaves_its_address_to_others() {
+    check(|| {
+        scope(|s| {
+            for _ in 0..3 {
+                s.go(|| {
+                    // Allocated, used and freed: most likely at one address.
+                    let cell = Box::new(UnsafeCell::new(0));
+                    cell.with_mut(|_| ());
+                    let cell = Box::new(Cell::new(0));
+                    cell.set(1);
+                });
+            }
+        });
+    });
+}
+
+#[cfg(feature = "race")]
+mod in_ordinary_runs {
+    use super::common::{in_child, stderr};
+    use super::*;
+
+    fn race() {
+        let cell = Arc::new(Cell::new(0));
+        let other = Arc::clone(&cell);
+        let writer = lisle::Builder::new().name("writer").go(move || other.set(1)).unwrap();
+        cell.set(2);
+        writer.join().unwrap();
+    }
+
+    /// The test harness ends by `process::exit`, as programs do by their return from `main`.
+    fn child(test: &str, settings: &str) -> Option<std::process::Output> {
+        in_child(&format!("in_ordinary_runs::{test}"), &[("LISLE_RACE", settings)])
+    }
+
+    #[test]
+    fn a_race_is_reported_as_go_does_and_the_process_exits_with_66() {
+        let Some(output) = child("a_race_is_reported_as_go_does_and_the_process_exits_with_66", "") else {
+            return race();
+        };
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(66), "{text}");
+        assert!(text.contains("==================\nWARNING: DATA RACE\nWrite at 0x"), "{text}");
+        assert!(text.contains("Previous write at 0x") && text.contains("(\"writer\")"), "{text}");
+        assert!(text.contains("created at:") && text.contains("tests/race.rs"), "{text}");
+        assert!(text.contains("race::in_ordinary_runs::race"), "{text}");
+        assert!(text.contains("Found 1 data race(s)"), "{text}");
+    }
+
+    #[test]
+    fn one_race_is_told_once() {
+        let Some(output) = child("one_race_is_told_once", "") else { return (0..10).for_each(|_| race()) };
+        assert_eq!(stderr(&output).matches("WARNING: DATA RACE").count(), 1, "{}", stderr(&output));
+    }
+
+    #[test]
+    fn the_exit_status_can_be_chosen() {
+        let Some(output) = child("the_exit_status_can_be_chosen", "exitcode=7") else { return race() };
+        assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    }
+
+    #[test]
+    fn the_process_halts_at_a_race_if_it_is_asked_to() {
+        let Some(output) = child("the_process_halts_at_a_race_if_it_is_asked_to", "halt_on_error=1") else {
+            race();
+            eprintln!("it went on");
+            return;
+        };
+        assert_eq!(output.status.code(), Some(66));
+        assert!(!stderr(&output).contains("it went on"), "{}", stderr(&output));
+    }
+
+    #[test]
+    fn reports_can_go_to_a_file() {
+        let path = std::env::temp_dir().join(format!("lisle-races-{}", std::process::id()));
+        let settings = format!("log_path={}", path.display());
+        let Some(output) = child("reports_can_go_to_a_file", &settings) else { return race() };
+        assert!(!stderr(&output).contains("DATA RACE"), "{}", stderr(&output));
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let files = std::fs::read_dir(std::env::temp_dir()).unwrap().filter_map(Result::ok);
+        let file = files.map(|file| file.path()).find(|file| file.to_string_lossy().contains(&name)).expect("a file");
+        assert!(std::fs::read_to_string(&file).unwrap().contains("WARNING: DATA RACE"));
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn what_orders_goroutines_of_several_workers_is_seen() {
+        let test = "what_orders_goroutines_of_several_workers_is_seen";
+        let Some(output) = child(test, "") else { return busy_and_ordered() };
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+
+    fn busy_and_ordered() {
+        let (cell, lock) = (Cell::new(0), Mutex::new(()));
+        let (sender, receiver) = bounded(2);
+        scope(|s| {
+            for _ in 0..4 {
+                s.go(|| {
+                    for _ in 0..200 {
+                        let guard = lock.lock().unwrap();
+                        cell.set(cell.get() + 1);
+                        drop(guard);
+                        let message = Box::new(Cell::new(1));
+                        message.set(2);
+                        sender.send(message).unwrap();
+                    }
+                });
+            }
+            for _ in 0..4 {
+                s.go(|| (0..200).for_each(|_| assert_eq!(receiver.recv().unwrap().get(), 2)));
+            }
+        });
+        assert_eq!(cell.get(), 800);
+    }
+}
