@@ -1,0 +1,69 @@
+//! An hour in no time.
+//!
+//! Retries with pauses that double, up to a minute each, until `patience` is over. Nobody wants to wait an hour for the
+//! test: in virtual time a pause is over at once, and the clock jumps. But this function looks at another clock.
+
+use std::time::Duration;
+use std::time::Instant;
+
+/// Calls until that succeeds, or until the patience is over; the last error.
+fn retry<T>(patience: Duration, mut call: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    // TODO: in virtual time this clock stands still.
+    let begin = Instant::now();
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match call() {
+            Err(_) if begin.elapsed() < patience => lisle::time::sleep(pause),
+            outcome => return outcome,
+        }
+        pause = (2 * pause).min(Duration::from_secs(60));
+    }
+}
+
+fn main() {
+    let mut calls = 0;
+    let outcome = lisle::testing::virtual_time(|| {
+        retry(Duration::from_secs(3600), || {
+            calls += 1;
+            if calls == 20 { Ok("it worked at last") } else { Err("not yet".to_owned()) }
+        })
+    });
+    println!("{outcome:?}, after {calls} calls");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use support::{any, within_limit};
+
+    #[test]
+    fn it_gives_up_when_the_patience_is_over() {
+        for minutes in [60, any(61..500)] {
+            let patience = Duration::from_secs(60 * minutes);
+            let (outcome, took) = within_limit(move || {
+                lisle::testing::virtual_time(|| {
+                    let begin = lisle::time::now();
+                    (retry(patience, || Err::<(), _>("no".to_owned())), lisle::time::now() - begin)
+                })
+            });
+            assert_eq!(outcome, Err("no".to_owned()));
+            let late = took.checked_sub(patience).expect("not before the patience is over");
+            assert!(late <= Duration::from_secs(60), "a patience of {minutes} minutes took {took:?}");
+        }
+    }
+
+    #[test]
+    fn it_stops_at_the_first_success() {
+        let needed = any(1..50);
+        let calls = within_limit(move || {
+            lisle::testing::virtual_time(|| {
+                let mut calls = 0;
+                retry(Duration::from_secs(3600), || {
+                    calls += 1;
+                    if calls == needed { Ok(calls) } else { Err("not yet".to_owned()) }
+                })
+            })
+        });
+        assert_eq!(calls, Ok(needed));
+    }
+}

@@ -1,0 +1,45 @@
+//! `OnceLock` lets the first one work, and all others wait for what comes of it.
+
+use lisle::sync::OnceLock;
+
+#[derive(Default)]
+struct Settings {
+    text: OnceLock<String>,
+}
+
+impl Settings {
+    fn get(&self, load: impl Fn() -> String) -> String {
+        self.text.get_or_init(load).clone()
+    }
+}
+
+fn main() {
+    let settings = Settings::default();
+    println!("{} {}", settings.get(|| "first".to_owned()), settings.get(|| "second".to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use support::{any, run, think};
+
+    #[test]
+    fn it_is_loaded_once_and_all_have_the_same() {
+        let secret = any(0..1_000_000);
+        let (loads, texts) = run(move || {
+            let (settings, loads) = (Settings::default(), AtomicU64::new(0));
+            let load = || {
+                think();
+                format!("{secret}, load {}", loads.fetch_add(1, Ordering::Relaxed))
+            };
+            let texts: Vec<_> = lisle::scope(|s| {
+                let handles: Vec<_> = (0..5).map(|_| s.go(|| settings.get(load))).collect();
+                handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+            });
+            (loads.into_inner(), texts)
+        });
+        assert_eq!(texts, vec![format!("{secret}, load 0"); 5]);
+        assert_eq!(loads, 1, "loads");
+    }
+}

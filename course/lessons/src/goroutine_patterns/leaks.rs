@@ -1,0 +1,55 @@
+//! Goroutines that nobody waits for and that wait for nobody who comes; and how a context ends them.
+
+use crate::child::MOMENT;
+use crate::lesson::{Options, Outcome};
+use lisle::channel::{Receiver, bounded};
+use lisle::context::{self, Context};
+use lisle::{go, time::sleep};
+use std::time::Duration;
+
+fn ask(mirror: u64) -> String {
+    sleep(Duration::from_millis(mirror));
+    format!("the answer of mirror {mirror}")
+}
+
+// ANCHOR: leaks
+fn leaky_search() -> (String, Receiver<String>) {
+    let (answer, answers) = bounded(0);
+    for mirror in 1..=3 {
+        let answer = answer.clone();
+        go(move || answer.send(ask(mirror))); // waits for a receiver: who is second, for ever
+    }
+    (answers.recv().expect("three are sent"), answers)
+}
+
+fn clean_search(ctx: &Context) -> (String, Receiver<String>) {
+    let (ctx, _cancel) = context::with_cancel(ctx); // cancelled on the way out, whichever it is
+    let (answer, answers) = bounded(0);
+    for mirror in 1..=3 {
+        let (ctx, answer) = (ctx.clone(), answer.clone());
+        go(move || ctx.send(&answer, ask(mirror)).is_ok());
+    }
+    (answers.recv().expect("three are sent"), answers)
+}
+// ANCHOR_END: leaks
+
+pub(super) fn leaks(_: &Options) -> Outcome {
+    let before = lisle::num_goroutines();
+    let mut kept = Vec::new();
+    for _ in 0..100 {
+        kept.push(leaky_search().1);
+    }
+    sleep(MOMENT);
+    let left = lisle::num_goroutines() - before;
+    println!("after 100 leaky searches: {left} goroutines are left over");
+    kept.clear(); // without a receiver, `send` fails, and they end
+    sleep(MOMENT);
+    let before = lisle::num_goroutines();
+    for _ in 0..100 {
+        kept.push(clean_search(&context::background()).1);
+    }
+    sleep(MOMENT);
+    println!("after 100 clean searches: {} goroutines are left over", lisle::num_goroutines() - before);
+    drop(kept);
+    Ok(())
+}
