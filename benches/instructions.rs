@@ -20,6 +20,7 @@
 use lisle::channel::{Receiver, Sender, bounded};
 use lisle::sync::Mutex;
 use std::hint::black_box;
+use std::sync::atomic::Ordering;
 
 /// A name, and what is done so many times.
 type Loop = (&'static str, fn(usize));
@@ -31,6 +32,19 @@ const LOOPS: &[Loop] = &[
     ("send_recv_0", |count| send_recv(0, count)),
     ("send_recv_128", |count| send_recv(128, count)),
     ("lock_unlock", lock_unlock),
+    ("atomic_add", |count| {
+        let counter = lisle::sync::atomic::AtomicUsize::new(0);
+        for _ in 0..count {
+            black_box(&counter).fetch_add(1, Ordering::Relaxed);
+        }
+    }),
+    // What that costs more than this is the price of being watched in tests.
+    ("atomic_add_std", |count| {
+        let counter = std::sync::atomic::AtomicUsize::new(0);
+        for _ in 0..count {
+            black_box(&counter).fetch_add(1, Ordering::Relaxed);
+        }
+    }),
 ];
 
 fn spawn_join(count: usize) {

@@ -425,6 +425,16 @@ fn a_cell_that_is_dropped_leaves_its_address_to_others() {
     });
 }
 
+#[test]
+fn a_goroutine_with_the_smallest_stack_can_be_reported() {
+    races(|| {
+        let cell = Arc::new(Cell::new(0));
+        let other = Arc::clone(&cell);
+        lisle::Builder::new().stack_size(lisle::MIN_STACK_SIZE).go(move || other.set(1)).unwrap();
+        cell.set(2);
+    });
+}
+
 #[cfg(feature = "race")]
 mod in_ordinary_runs {
     use super::common::{in_child, stderr};

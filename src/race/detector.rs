@@ -310,6 +310,8 @@ impl Detector {
         self.strands[strand as usize].has_ended = true;
         self.last = (0, 0);
         if self.reuses {
+            // Its clock may be long, and its place not be used again for a while.
+            self.strands[strand as usize].clock = Clock::default();
             self.by_id.remove(&self.strands[strand as usize].who.id);
             self.free.push(strand);
         }

@@ -65,7 +65,9 @@ pub(crate) fn told(race: &Race) {
         // SAFETY: `at_exit` is a function without captures, and good until the process is gone.
         unsafe { libc::atexit(at_exit) };
     }
-    write(&format!("{RULE}\n{race}{RULE}"));
+    // To read the stacks takes more of a stack than a goroutine may have.
+    let text = std::thread::scope(|scope| scope.spawn(|| format!("{RULE}\n{race}{RULE}")).join());
+    write(&text.unwrap_or_else(|_| format!("{RULE}\nWARNING: DATA RACE (its stacks could not be read)\n{RULE}")));
     if settings().halt_on_error {
         std::process::exit(settings().exitcode);
     }

@@ -162,7 +162,8 @@ pub struct Failure {
 
 #[derive(Clone, Debug)]
 pub(super) struct Details {
-    pub(super) problem: Problem,
+    pub(super) kind: FailureKind,
+    pub(super) message: String,
     pub(super) schedules: u64,
     pub(super) found: Option<Shown>,
     pub(super) shrunk: Option<Shown>,
@@ -179,7 +180,7 @@ impl Failure {
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
-        self.details.problem.kind()
+        self.details.kind
     }
 
     /// How many schedules were run until it was found, that one included.
@@ -203,7 +204,7 @@ impl Failure {
     /// The failure itself, without the schedule.
     #[must_use]
     pub fn message(&self) -> String {
-        self.details.problem.to_string()
+        self.details.message.clone()
     }
 
     fn line_to_paste(&self, schedule: &str) -> String {
@@ -228,7 +229,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         let _ = writeln!(text, "a schedule of the test fails (number {} that was tried)\n", self.details.schedules);
-        let _ = writeln!(text, "{}\n", self.details.problem.to_string().trim_end());
+        let _ = writeln!(text, "{}\n", self.details.message.trim_end());
         match (&self.details.found, &self.details.shrunk) {
             (Some(found), Some(shrunk)) if found.schedule != shrunk.schedule => {
                 self.show(&mut text, found);

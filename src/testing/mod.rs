@@ -55,7 +55,7 @@
 //! waits then is *left over*, a failure.
 //!
 //! # Data races
-//! Within [`check`] the [race detector](crate::race) is always on.
+//! The [race detector](crate::race) is always on here.
 //!
 //! # Nondeterminism
 //! Some schedules are run twice. If the test does not do the same both times, a failure could not be repeated, and it is

@@ -237,7 +237,7 @@ impl Run {
         self.fingerprint = (self.fingerprint ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         let strands = &self.strands;
         self.plan.driver.step(id, &at, |other| strands.get((other as usize).wrapping_sub(1)).map(|strand| strand.at));
-        self.record(id, || Event::Step(at, trace::users_place(&at)));
+        self.record(id, || Event::Step(at, trace::stack_of_drop(&at)));
     }
 
     /// The goroutine has given up its thread: it waits, or another goes first.

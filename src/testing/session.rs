@@ -3,7 +3,7 @@
 use super::config::{Config, Report, Strategy};
 use super::driver::{Driver, Random};
 use super::explorer::{Explorer, Outcome, Plan, Pulse};
-use super::failure::{Details, Failure, Problem, Shown};
+use super::failure::{Details, Failure, FailureKind, Problem, Shown};
 use super::schedule::{Deviation, Schedule};
 use super::search::Search;
 use super::{quiet, shrink, trace};
@@ -213,7 +213,7 @@ impl Session<'_> {
             return Ok(());
         }
         let problem = Problem::Nondeterminism(self.difference(deviations, "the test"));
-        Err(self.new_failure(problem, schedules))
+        Err(self.new_failure(&problem, schedules, None, None))
     }
 
     fn difference(&self, deviations: &[Deviation], what: &str) -> String {
@@ -232,37 +232,38 @@ impl Session<'_> {
 
     // ---- failures ----
 
-    fn new_failure(&self, problem: Problem, schedules: u64) -> Failure {
-        let details = Details { problem, schedules, found: None, shrunk: None, test: self.test.clone() };
-        Failure { details: Box::new(details) }
+    /// In words at once: to read stacks takes more of a stack than the caller of the check may have.
+    fn new_failure(&self, problem: &Problem, schedules: u64, found: Option<Shown>, shrunk: Option<Shown>) -> Failure {
+        let (kind, message, test) = (problem.kind(), problem.to_string(), self.test.clone());
+        Failure { details: Box::new(Details { kind, message, schedules, found, shrunk, test }) }
     }
 
     fn failure(&self, outcome: Outcome, schedule: Option<Schedule>, schedules: u64) -> Failure {
-        let problem = outcome.problem.expect("it has failed");
-        let mut failure = self.new_failure(problem, schedules);
+        let problem = outcome.problem.as_ref().expect("it has failed");
         // A thread on which an unwinding was broken off is not as it was: no more schedules there.
         if std::thread::panicking() {
-            return failure;
+            return self.new_failure(problem, schedules, None, None);
         }
         let again = self.record(&outcome.deviations);
-        let Some(problem) = again.problem.clone().filter(|problem| problem.kind() == failure.details.problem.kind()) else {
-            let what = format!("{}\n\nBut the test", failure.details.problem);
-            failure.details.problem = Problem::Nondeterminism(self.difference(&outcome.deviations, &what));
-            return failure;
+        let Some(problem) = again.problem.as_ref().filter(|again| again.kind() == problem.kind()) else {
+            let what = format!("{problem}\n\nBut the test");
+            let problem = Problem::Nondeterminism(self.difference(&outcome.deviations, &what));
+            return self.new_failure(&problem, schedules, None, None);
         };
-        failure.details.problem = problem;
-        let kind = failure.details.problem.kind();
         let schedule = schedule.unwrap_or_else(|| Schedule::Deviations(outcome.deviations.clone()));
-        if self.config.shrinks {
-            let least = shrink::shrink(self, kind, outcome.deviations, outcome.preemptions);
-            let shown = self.record(&least);
-            if let Some(problem) = shown.problem.clone().filter(|problem| problem.kind() == kind) {
-                failure.details.problem = problem;
-                failure.details.shrunk = Some(show(&Schedule::Deviations(least), &shown));
-            }
+        let found = show(&schedule, &again);
+        let shrunk = if self.config.shrinks { self.shrink(problem.kind(), outcome) } else { None };
+        match shrunk {
+            Some((problem, shrunk)) => self.new_failure(&problem, schedules, Some(found), Some(shrunk)),
+            None => self.new_failure(problem, schedules, Some(found), None),
         }
-        failure.details.found = Some(show(&schedule, &again));
-        failure
+    }
+
+    fn shrink(&self, kind: FailureKind, outcome: Outcome) -> Option<(Problem, Shown)> {
+        let least = shrink::shrink(self, kind, outcome.deviations, outcome.preemptions);
+        let shown = self.record(&least);
+        let problem = shown.problem.clone().filter(|problem| problem.kind() == kind)?;
+        Some((problem, show(&Schedule::Deviations(least), &shown)))
     }
 }
 

@@ -65,7 +65,7 @@ where
         };
         let main = || result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)));
         let outcome = explorer.explore(worker, plan, created_at, main);
-        (result, outcome.problem)
+        (result, outcome.problem.map(|problem| problem.to_string()))
     });
     match (result, problem) {
         (Some(Err(payload)), _) => std::panic::resume_unwind(payload),

@@ -8,14 +8,15 @@ use std::backtrace::Backtrace;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a line of the table says.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A goroutine does a step.
-    /// With the place in the user's code, if the operation does not know it itself.
-    Step(At, Option<String>),
+    /// With the stack, if the operation does not know its place in the user's code.
+    Step(At, Option<Arc<Backtrace>>),
     /// It makes this goroutine, there.
     Spawns(u64, &'static Location<'static>),
     /// It is made to wait while another runs, although it could go on.
@@ -58,9 +59,15 @@ const MOST_LINES: usize = 80;
 /// The table of a schedule. `titles` has a title for each goroutine, by its number less one.
 pub(crate) fn table(lines: &[Line], titles: &[String]) -> String {
     let mut names = Names::default();
-    let texts: Vec<(u64, String)> = lines.iter().map(|(id, event)| (*id, describe(event, &mut names))).collect();
-    let skipped = texts.len().saturating_sub(MOST_LINES);
-    let shown = &texts[skipped..];
+    let skipped = lines.len().saturating_sub(MOST_LINES);
+    for (_, event) in &lines[..skipped] {
+        // Objects are numbered from the beginning on.
+        if let Event::Step(at, _) = event {
+            names.of(at);
+        }
+    }
+    let shown = lines[skipped..].iter().map(|(id, event)| (*id, describe(event, &mut names)));
+    let shown: Vec<(u64, String)> = shown.collect();
     let columns: Vec<u64> = (1..=titles.len() as u64).filter(|id| shown.iter().any(|(who, _)| who == id)).collect();
     let mut table = String::from("  step ");
     for &id in &columns {
@@ -99,9 +106,9 @@ fn clip(text: &str) -> String {
 
 fn describe(event: &Event, names: &mut Names) -> String {
     match event {
-        Event::Step(at, elsewhere) => {
+        Event::Step(at, stack) => {
             let object = names.of(at).map_or(String::new(), |name| format!(" {name}"));
-            let place = elsewhere.clone().unwrap_or_else(|| place(at.location));
+            let place = stack.as_deref().and_then(users_place).unwrap_or_else(|| place(at.location));
             format!("{}{object}  {place}", at.op)
         }
         Event::Spawns(id, location) => format!("go: goroutine {id}  {}", place(location)),
@@ -113,13 +120,14 @@ fn describe(event: &Event, names: &mut Names) -> String {
     }
 }
 
-/// Where the user's code dropped something, which drops cannot know: the stack does.
-pub(crate) fn users_place(at: &At) -> Option<String> {
+/// Where the user's code dropped something, drops cannot know: the stack does. It is read later, on a larger one.
+pub(crate) fn stack_of_drop(at: &At) -> Option<Arc<Backtrace>> {
     let ours = file!().strip_suffix("testing/trace.rs").unwrap_or("lisle/src/");
-    if !at.location.file().starts_with(ours) {
-        return None;
-    }
-    let frame = users_frames(&Backtrace::force_capture()).into_iter().next()?;
+    at.location.file().starts_with(ours).then(|| Arc::new(Backtrace::force_capture()))
+}
+
+fn users_place(stack: &Backtrace) -> Option<String> {
+    let frame = users_frames(stack).into_iter().next()?;
     let mut parts = frame.at.rsplit('/').next()?.split(':');
     Some(format!("{}:{}", parts.next()?, parts.next()?))
 }
