@@ -538,3 +538,17 @@ fn a_select_that_is_forgotten_with_room_set_aside_costs_that_room_and_nothing_el
     (0..MESSAGES).for_each(|i| assert_eq!(receiver.recv_timeout(LONG), Ok(i)));
     assert!(sent.join().unwrap());
 }
+
+#[test]
+fn a_select_may_be_used_as_one_that_borrows_for_less_long() {
+    fn shorten<'short, 'long: 'short>(select: Select<'long>, _: &'short i32) -> Select<'short> {
+        select
+    }
+    let (sender, receiver) = unbounded();
+    sender.send(7).unwrap();
+    let mut select = Select::new();
+    select.recv(&receiver);
+    let local = 1;
+    let mut shortened = shorten(select, &local);
+    assert_eq!(shortened.select().recv(&receiver), Ok(7));
+}

@@ -24,21 +24,17 @@ use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{ManuallyDrop, MaybeUninit, transmute};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
+/// One operation of a list.
 #[derive(Clone, Copy)]
-struct Arm<'a> {
-    endpoint: &'a dyn Endpoint,
+struct Arm {
+    /// Borrowed for as long as its [`Select`] says: see there.
+    endpoint: NonNull<dyn Endpoint>,
     side: Side,
     index: usize,
-}
-
-impl Arm<'_> {
-    fn address(&self) -> *const () {
-        std::ptr::from_ref(self.endpoint).cast()
-    }
 }
 
 /// Room for a received message of whatever type: in place if it is small.
@@ -117,7 +113,10 @@ impl Drop for Slot {
 /// assert_eq!(receive_from_any(&[other, receiver]), Ok(7));
 /// ```
 pub struct Select<'a> {
-    arms: SmallVec<[Arm<'a>; 4]>,
+    /// Without the lifetime: a `SmallVec` of what has one is invariant in it, and a select is to be covariant.
+    arms: SmallVec<[Arm; 4]>,
+    /// The senders and receivers.
+    borrows: PhantomData<&'a ()>,
     next_index: usize,
     biased: bool,
     /// Large enough for whichever message the arms may bring.
@@ -161,7 +160,7 @@ impl<'a> Select<'a> {
     #[must_use]
     #[inline]
     pub fn new() -> Self {
-        Self { arms: SmallVec::new(), next_index: 0, biased: false, message: Layout::new::<()>() }
+        Self { arms: SmallVec::new(), borrows: PhantomData, next_index: 0, biased: false, message: Layout::new::<()>() }
     }
 
     /// An empty list; of the operations that are ready the first is chosen.
@@ -188,8 +187,18 @@ impl<'a> Select<'a> {
     fn add(&mut self, endpoint: &'a dyn Endpoint, side: Side) -> usize {
         let index = self.next_index;
         self.next_index += 1;
+        let endpoint = NonNull::from(endpoint);
+        // SAFETY: a pointer's lifetime promises nothing; `endpoint`, the only reader, gives it back its own.
+        let endpoint = unsafe { transmute::<NonNull<dyn Endpoint + 'a>, NonNull<dyn Endpoint>>(endpoint) };
         self.arms.push(Arm { endpoint, side, index });
         index
+    }
+
+    #[inline(always)]
+    fn endpoint(&self, arm: &Arm) -> &'a dyn Endpoint {
+        // SAFETY: `add` got it as a reference for this select's lifetime, or, before that was shortened, for a longer one.
+        // Arms go into no other select but clones, whose lifetime is the same.
+        unsafe { arm.endpoint.as_ref() }
     }
 
     /// Takes an operation out; the others keep their indices.
@@ -304,20 +313,25 @@ impl<'a> Select<'a> {
         }
         loop {
             if let Some((arm, begun)) = self.begin(&mut slot) {
-                return Some(SelectedOperation::new(arm, begun, slot));
+                return Some(self.selected(&arm, begun, slot));
             }
             if self.is_decided(limit) {
                 return None;
             }
             match self.wait(slot.pointer(), limit) {
-                Ok(Some((arm, begun))) => return Some(SelectedOperation::new(arm, begun, slot)),
+                Ok(Some((arm, begun))) => return Some(self.selected(&arm, begun, slot)),
                 Err(Missed::Time) if limit.is_past() => {
                     let (arm, begun) = self.begin(&mut slot)?;
-                    return Some(SelectedOperation::new(arm, begun, slot));
+                    return Some(self.selected(&arm, begun, slot));
                 }
                 _ => {}
             }
         }
+    }
+
+    fn selected(&self, arm: &Arm, begun: Begun, slot: Slot) -> SelectedOperation<'a> {
+        let (index, side, endpoint) = (arm.index, arm.side, self.endpoint(arm));
+        SelectedOperation { index, side, begun, slot, endpoint, not_send: PhantomData }
     }
 
     /// Whether a look at each arm was all, if none was ready. For several it is not: while they are looked at one after
@@ -329,7 +343,7 @@ impl<'a> Select<'a> {
 
     /// Tries each operation.
     #[inline(always)]
-    fn begin(&self, slot: &mut Slot) -> Option<(Arm<'a>, Begun)> {
+    fn begin(&self, slot: &mut Slot) -> Option<(Arm, Begun)> {
         let slot = slot.pointer();
         self.order().iter().find_map(|&position| {
             let arm = &self.arms[position as usize];
@@ -337,7 +351,7 @@ impl<'a> Select<'a> {
             let entry = Entry::new(&wait, arm.index, slot, Wish::Exchange);
             // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps all in place. What
             // has begun goes into a `SelectedOperation`, which delivers or abandons.
-            match unsafe { arm.endpoint.begin(arm.side, &entry) } {
+            match unsafe { self.endpoint(arm).begin(arm.side, &entry) } {
                 Begun::NotReady => None,
                 Begun::Promised => {
                     let (verdict, _) = wait.park_for_verdict(WaitReason::Select);
@@ -350,7 +364,7 @@ impl<'a> Select<'a> {
 
     /// Waits for an operation to be chosen. `None`: begin again.
     #[inline(always)]
-    fn wait(&self, slot: NonNull<u8>, limit: Limit) -> Result<Option<(Arm<'a>, Begun)>, Missed> {
+    fn wait(&self, slot: NonNull<u8>, limit: Limit) -> Result<Option<(Arm, Begun)>, Missed> {
         let wait = Wait::new(true);
         let wish = |side| if side == Side::Send { Wish::Promise } else { Wish::Exchange };
         let (verdict, index) = self.wait_as(&wait, slot, wish, limit)?;
@@ -390,7 +404,7 @@ impl<'a> Select<'a> {
         };
         for (arm, entry) in self.arms.iter().zip(&entries) {
             // SAFETY: it was put into this list, or into none.
-            unsafe { arm.endpoint.withdraw(arm.side, entry) };
+            unsafe { self.endpoint(arm).withdraw(arm.side, entry) };
         }
         verdict
     }
@@ -402,7 +416,7 @@ impl<'a> Select<'a> {
         for &position in &self.order() {
             let (arm, entry) = (&self.arms[position as usize], &entries[position as usize]);
             // SAFETY: `wait_as` does not return before it has left all lists, and has the verdict if there is one.
-            let clock = unsafe { arm.endpoint.join(arm.side, entry) }?;
+            let clock = unsafe { self.endpoint(arm).join(arm.side, entry) }?;
             first = first.into_iter().chain(clock).min();
         }
         Ok(first)
@@ -432,7 +446,7 @@ impl<'a> Select<'a> {
     fn find_ready(&self, own: &Wait) -> Option<usize> {
         let order = self.order();
         let mut arms = order.iter().map(|&position| &self.arms[position as usize]);
-        arms.find(|arm| arm.endpoint.is_ready(arm.side, own)).map(|arm| arm.index)
+        arms.find(|arm| self.endpoint(arm).is_ready(arm.side, own)).map(|arm| arm.index)
     }
 }
 
@@ -465,7 +479,8 @@ impl fmt::Debug for Select<'_> {
 /// on; a message that it had received is lost). While a panic unwinds it abandons without another.
 #[must_use = "a selected operation must be completed"]
 pub struct SelectedOperation<'a> {
-    arm: ArmAt,
+    index: usize,
+    side: Side,
     begun: Begun,
     slot: Slot,
     endpoint: &'a dyn Endpoint,
@@ -473,23 +488,12 @@ pub struct SelectedOperation<'a> {
     not_send: PhantomData<*const ()>,
 }
 
-struct ArmAt {
-    index: usize,
-    side: Side,
-    address: *const (),
-}
-
-impl<'a> SelectedOperation<'a> {
-    fn new(arm: Arm<'a>, begun: Begun, slot: Slot) -> Self {
-        let at = ArmAt { index: arm.index, side: arm.side, address: arm.address() };
-        Self { arm: at, begun, slot, endpoint: arm.endpoint, not_send: PhantomData }
-    }
-
+impl SelectedOperation<'_> {
     /// The index of the operation.
     #[must_use]
     #[inline]
     pub fn index(&self) -> usize {
-        self.arm.index
+        self.index
     }
 
     /// Completes a send.
@@ -533,7 +537,8 @@ impl<'a> SelectedOperation<'a> {
     #[inline]
     #[track_caller]
     fn check(&self, side: Side, address: *const (), otherwise: &str) {
-        assert!(self.arm.side == side && self.arm.address == address, "{otherwise}");
+        let own = std::ptr::from_ref(self.endpoint).cast();
+        assert!(self.side == side && std::ptr::eq(own, address), "{otherwise}");
     }
 
     /// It is going to be completed: the drop has nothing to do any more.
@@ -559,6 +564,6 @@ impl Drop for SelectedOperation<'_> {
 
 impl fmt::Debug for SelectedOperation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SelectedOperation").field("index", &self.arm.index).finish_non_exhaustive()
+        f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
     }
 }
