@@ -278,12 +278,6 @@ impl<'a> Select<'a> {
         self.watch(Limit::Until(Some(deadline))).ok_or(ReadyTimeoutError)
     }
 
-    /// Empties the list and gives its memory to a new one, which may borrow from elsewhere.
-    #[must_use]
-    pub fn recycle<'b>(self) -> Select<'b> {
-        Select { biased: self.biased, ..Select::new() }
-    }
-
     /// The positions of the arms, in random order unless biased: numbers, since arms are large to move.
     #[inline(always)]
     fn order(&self) -> Order {
