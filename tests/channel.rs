@@ -538,3 +538,49 @@ fn a_select_that_is_forgotten_with_room_set_aside_costs_that_room_and_nothing_el
     (0..MESSAGES).for_each(|i| assert_eq!(receiver.recv_timeout(LONG), Ok(i)));
     assert!(sent.join().unwrap());
 }
+
+#[test]
+fn a_select_may_be_used_as_one_that_borrows_for_less_long() {
+    fn shorten<'short, 'long: 'short>(select: Select<'long>, _: &'short i32) -> Select<'short> {
+        select
+    }
+    let (sender, receiver) = unbounded();
+    sender.send(7).unwrap();
+    let mut select = Select::new();
+    select.recv(&receiver);
+    let local = 1;
+    let mut shortened = shorten(select, &local);
+    assert_eq!(shortened.select().recv(&receiver), Ok(7));
+}
+
+mod what_a_select_that_does_not_compile_says {
+    use lisle::{select, select_biased};
+
+    /// Takes the compiler's place, and gives the message back.
+    macro_rules! compile_error {
+        ($message:expr) => {
+            $message
+        };
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        assert_eq!(select! {}, "a `select!` needs an operation, or it would wait for ever");
+        assert_eq!(select_biased! {}, "a `select_biased!` needs an operation, or it would wait for ever");
+        const NO_RESULT: &str = "a `default` has no result: write `default => body` or `default(timeout) => body`";
+        assert_eq!(select! { default(timeout) -> _ => 1 }, NO_RESULT);
+        assert_eq!(select! { default -> _ => 1 }, NO_RESULT);
+        assert_eq!(select! { recv(receiver) -> _ => "", default => "", default() -> _ => "" }, NO_RESULT);
+        let found = |message: &str, arm: &str| {
+            assert!(message.replace(' ', "").ends_with(&format!("found`{arm}`")), "{message}");
+        };
+        found(select! { default: 1 }, "default:1");
+        found(select! { default(timeout): 1 }, "default(timeout):1");
+        found(select! { default => }, "default=>");
+        found(select! { recv(receiver) => 1 }, "recv(receiver)=>1");
+        found(select! { receive(receiver) -> _ => 1 }, "receive(receiver)->_=>1");
+        found(select! { recv(receiver) -> _ => "a"; default => 1 }, ";default=>1");
+        let once = "there can be only one `default` in a `select!`";
+        assert_eq!(select! { default => "", default(timeout) => "" }, once);
+    }
+}
