@@ -321,7 +321,7 @@ impl<'a> Select<'a> {
         }
         let own = Wait::new(true);
         let arm = |position: u32| &self.arms[position as usize];
-        let is_ready = |&position: &u32| arm(position).endpoint.is_ready(arm(position).side, &own);
+        let is_ready = |&position: &u32| self.endpoint(arm(position)).is_ready(arm(position).side, &own);
         let ready: Order = order.iter().copied().filter(is_ready).collect();
         if let Some(&first) = observe::choose(|| ready.len()).and_then(|chosen| ready.get(chosen)) {
             order.retain(|position| *position != first);
