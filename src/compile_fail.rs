@@ -91,3 +91,20 @@
 //! let local = std::rc::Rc::new(1);
 //! lisle::blocking(|| println!("{local}"));
 //! ```
+//! A select without an operation would wait for ever (`tests/channel.rs` looks at the messages of these):
+//! ```compile_fail
+//! lisle::select! {}
+//! ```
+//! ```compile_fail
+//! lisle::select_biased! {}
+//! ```
+//! A default has no result, and stands once:
+//! ```compile_fail
+//! lisle::select! { default(std::time::Duration::ZERO) -> _ => {} }
+//! ```
+//! ```compile_fail
+//! lisle::select! { default: {} }
+//! ```
+//! ```compile_fail
+//! lisle::select! { default => {}, default => {} }
+//! ```

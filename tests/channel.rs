@@ -445,3 +445,142 @@ fn a_biased_select_keeps_its_order_when_an_operation_is_removed() {
     select.remove(0);
     assert_eq!(select.ready(), 1);
 }
+
+/// A channel of this capacity, all of it set aside for selects that have no message yet.
+fn all_reserved(capacity: usize, then: impl FnOnce(channel::Sender<u32>, &channel::Receiver<u32>)) {
+    let (sender, receiver) = bounded(capacity);
+    let selecting = sender.clone();
+    let begin = || {
+        let mut select = Select::new();
+        select.send(&selecting);
+        select.try_select().unwrap()
+    };
+    let mut reserved: Vec<_> = (0..capacity).map(|_| begin()).collect();
+    then(sender, &receiver);
+    reserved.drain(..).for_each(|operation| operation.send(&selecting, 0).unwrap());
+    assert_eq!(receiver.try_iter().count(), capacity);
+}
+
+#[test]
+fn room_that_is_set_aside_for_a_select_does_not_keep_others_apart() {
+    let runtime = common::one_worker();
+    for capacity in [1, 2] {
+        runtime.run(|| {
+            all_reserved(capacity, |sender, receiver| {
+                let selecting = sender.clone();
+                let sent = go(move || sender.send_timeout(1, LONG));
+                lisle::yield_now();
+                assert_eq!(receiver.recv_timeout(LONG), Ok(1), "a sender waited");
+                assert_eq!(sent.join().unwrap(), Ok(()));
+                let sent = go(move || select! { send(selecting, 2) -> sent => sent, default(LONG) => Ok(()) });
+                lisle::yield_now();
+                select! {
+                    recv(receiver) -> message => assert_eq!(message, Ok(2), "a select waited to send"),
+                    default(LONG) => panic!("a select that waits to send was missed"),
+                }
+                sent.join().unwrap().unwrap();
+            });
+            all_reserved(capacity, |sender, receiver| {
+                let receiver = receiver.clone();
+                let received = go(move || receiver.recv_timeout(LONG));
+                lisle::yield_now();
+                assert!(sender.try_send(3).is_ok(), "a receiver waits");
+                assert_eq!(received.join().unwrap(), Ok(3));
+            });
+            all_reserved(capacity, |sender, receiver| {
+                let sent = go(move || sender.send_timeout(4, LONG));
+                lisle::yield_now();
+                assert_eq!(receiver.try_recv(), Ok(4), "a sender waits");
+                assert_eq!(sent.join().unwrap(), Ok(()));
+            });
+        });
+    }
+}
+
+#[test]
+fn who_watches_for_room_that_is_set_aside_is_told_of_a_partner() {
+    common::one_worker().run(|| {
+        all_reserved(1, |sender, receiver| {
+            let watched = go(move || {
+                let mut select = Select::new();
+                select.send(&sender);
+                let ready = select.ready_timeout(LONG);
+                sender.try_send(5).unwrap();
+                ready
+            });
+            lisle::yield_now();
+            assert_eq!(receiver.recv_timeout(LONG), Ok(5));
+            assert_eq!(watched.join().unwrap(), Ok(0));
+        });
+        all_reserved(1, |sender, receiver| {
+            let watching = receiver.clone();
+            let watched = go(move || {
+                let mut select = Select::new();
+                select.recv(&watching);
+                (select.ready_timeout(LONG), watching.try_recv())
+            });
+            lisle::yield_now();
+            sender.send_timeout(6, LONG).unwrap();
+            assert_eq!(watched.join().unwrap(), (Ok(0), Ok(6)));
+        });
+    });
+}
+
+#[test]
+fn a_select_that_is_forgotten_with_room_set_aside_costs_that_room_and_nothing_else() {
+    const MESSAGES: u32 = 1000;
+    let (sender, receiver) = bounded(1);
+    let mut select = Select::new();
+    select.send(&sender);
+    std::mem::forget(select.try_select().unwrap());
+    let sending = sender.clone();
+    let sent = go(move || (0..MESSAGES).all(|i| sending.send_timeout(i, LONG).is_ok()));
+    (0..MESSAGES).for_each(|i| assert_eq!(receiver.recv_timeout(LONG), Ok(i)));
+    assert!(sent.join().unwrap());
+}
+
+#[test]
+fn a_select_may_be_used_as_one_that_borrows_for_less_long() {
+    fn shorten<'short, 'long: 'short>(select: Select<'long>, _: &'short i32) -> Select<'short> {
+        select
+    }
+    let (sender, receiver) = unbounded();
+    sender.send(7).unwrap();
+    let mut select = Select::new();
+    select.recv(&receiver);
+    let local = 1;
+    let mut shortened = shorten(select, &local);
+    assert_eq!(shortened.select().recv(&receiver), Ok(7));
+}
+
+mod what_a_select_that_does_not_compile_says {
+    use lisle::{select, select_biased};
+
+    /// Takes the compiler's place, and gives the message back.
+    macro_rules! compile_error {
+        ($message:expr) => {
+            $message
+        };
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        assert_eq!(select! {}, "a `select!` needs an operation, or it would wait for ever");
+        assert_eq!(select_biased! {}, "a `select_biased!` needs an operation, or it would wait for ever");
+        const NO_RESULT: &str = "a `default` has no result: write `default => body` or `default(timeout) => body`";
+        assert_eq!(select! { default(timeout) -> _ => 1 }, NO_RESULT);
+        assert_eq!(select! { default -> _ => 1 }, NO_RESULT);
+        assert_eq!(select! { recv(receiver) -> _ => "", default => "", default() -> _ => "" }, NO_RESULT);
+        let found = |message: &str, arm: &str| {
+            assert!(message.replace(' ', "").ends_with(&format!("found`{arm}`")), "{message}");
+        };
+        found(select! { default: 1 }, "default:1");
+        found(select! { default(timeout): 1 }, "default(timeout):1");
+        found(select! { default => }, "default=>");
+        found(select! { recv(receiver) => 1 }, "recv(receiver)=>1");
+        found(select! { receive(receiver) -> _ => 1 }, "receive(receiver)->_=>1");
+        found(select! { recv(receiver) -> _ => "a"; default => 1 }, ";default=>1");
+        let once = "there can be only one `default` in a `select!`";
+        assert_eq!(select! { default => "", default(timeout) => "" }, once);
+    }
+}

@@ -32,7 +32,9 @@ fn output(mut program: Command) -> String {
 #[test]
 fn quickstart_waits_for_all() {
     let text = output(example("quickstart"));
-    assert_eq!(text.lines().last(), Some("All goroutines completed, after 1.0 s together."), "{text}");
+    // Three seconds one after the other; a busy machine may take a little more than one.
+    let last = text.lines().last().expect("lines");
+    assert!(last.starts_with("All goroutines completed, after 1.") && last.ends_with(" s together."), "{text}");
 }
 
 fn assert_lines(text: &str, lines: &[&str]) {

@@ -128,30 +128,35 @@ fn the_watchdog_tells_computing_from_blocked_and_names_who_waits() {
             StuckKind::Computing,
             (|| {
                 let start = Instant::now();
-                while start.elapsed() < Duration::from_millis(300) {
+                while start.elapsed() < Duration::from_millis(600) {
                     std::hint::spin_loop();
                 }
             }) as fn(),
         ),
-        ("blocks", StuckKind::Blocked, || std::thread::sleep(Duration::from_millis(300))),
+        ("blocks", StuckKind::Blocked, || std::thread::sleep(Duration::from_millis(600))),
     ] {
         let (send, receive) = mpsc::channel();
         let runtime = Config::new()
             .workers(1)
-            .stuck_after(Duration::from_millis(30))
+            .stuck_after(Duration::from_millis(150))
             .on_stuck(move |report| send.send(report.clone()).unwrap())
             .start()
             .unwrap();
         runtime.run(move || {
             let waiter = Builder::new().name("waiter").go(lisle::park).unwrap();
             lisle::yield_now();
-            let holder = Builder::new().name(name).go(hold).unwrap();
+            let (begin, has_begun) = mpsc::channel();
             let wake = waiter.goroutine();
             // From outside, while the holder holds.
             std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_millis(20));
+                has_begun.recv().unwrap();
                 wake.unpark();
             });
+            let holder = Builder::new().name(name).go(move || {
+                begin.send(()).unwrap();
+                hold();
+            });
+            let holder = holder.unwrap();
             holder.join().unwrap();
             waiter.join().unwrap();
         });

@@ -400,7 +400,7 @@ fn a_worker_that_sleeps_starts_the_call_of_one_that_computes() {
         late.sort();
         late[7] < ms(2)
     };
-    assert!((0..4).any(|_| is_in_time()));
+    assert!((0..20).any(|_| is_in_time()));
 }
 
 #[test]

@@ -5,17 +5,19 @@
 //!
 //! The protocol: `compare run SYSTEM JOB COUNT WARM_UP` prints the job's values on one line, and then, if the kernel
 //! counts them, `instructions N`: those of the whole process in user mode. Exit code 3 with a line of text: the system
-//! does not have the job. Go's binary speaks the same protocol, without the second line; it is run by
-//! `compare run go …`, which pins and counts.
+//! does not have the job. The binaries of lisle and Go speak the same protocol, without the second line; they are run
+//! by `compare run lisle …`, which pins and counts.
 
 use crate::jobs::Job;
-use crate::systems::{Kind, Program, System};
+use crate::pin;
+use crate::program;
+use crate::systems::{Kind, System};
 use crate::work::Values;
-use crate::{go, pin};
 use perf_event::events::Hardware;
 use perf_event::{Builder, Counter};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -114,12 +116,12 @@ pub fn run_here(system: &System, job: &Job, count: usize, warm_up: usize) -> Exi
     pin::to_first(workers);
     let counter = instruction_counter();
     let result = match system.kind {
-        Kind::Binary(_) => return run_binary(job, count, warm_up, counter.ok()),
-        Kind::Here(program) => measure(program(job.name), count, warm_up),
+        Kind::Binary { path, .. } => return run_binary(&path(), job, count, warm_up, counter.ok()),
+        Kind::Here(program) => program(job.name).measure(count, warm_up),
     };
     match result {
         Ok(values) => {
-            println!("{}", values.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(" "));
+            println!("{}", program::line(&values));
             print_instructions(counter.ok());
             ExitCode::SUCCESS
         }
@@ -130,20 +132,8 @@ pub fn run_here(system: &System, job: &Job, count: usize, warm_up: usize) -> Exi
     }
 }
 
-fn measure(program: Program, count: usize, warm_up: usize) -> Result<Values, &'static str> {
-    let (times_fewer, body) = match program {
-        Program::Run(body) => (1, body),
-        Program::Fewer(times, body) => (times, body),
-        Program::Skip(reason) => return Err(reason),
-    };
-    if warm_up > 0 {
-        body((warm_up / times_fewer).max(1));
-    }
-    Ok(body((count / times_fewer).max(1)))
-}
-
-fn run_binary(job: &Job, count: usize, warm_up: usize, counter: Option<Counter>) -> ExitCode {
-    let mut command = Command::new(go::binary());
+fn run_binary(path: &Path, job: &Job, count: usize, warm_up: usize, counter: Option<Counter>) -> ExitCode {
+    let mut command = Command::new(path);
     let status = command.args([job.name, &count.to_string(), &warm_up.to_string()]).status().expect("it was built");
     if status.success() {
         print_instructions(counter);

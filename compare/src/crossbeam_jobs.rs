@@ -1,8 +1,8 @@
 //! The jobs on channels in OS threads with crossbeam-channel.
 
 use crate::pin;
+use crate::program::Program::{self, Fewer, Run, Skip};
 use crate::systems::CROSSBEAM;
-use crate::systems::Program::{self, Fewer, Run, Skip};
 use crate::work::{Values, per, primes, survivors};
 use crossbeam_channel::{bounded, select};
 use std::hint::black_box;

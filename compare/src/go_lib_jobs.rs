@@ -1,7 +1,7 @@
 //! The jobs in go-lib: a port of Go's scheduler and channels to Rust. Its locks are std's. A channel ends when it is
 //! closed; that its last sender goes away does not close it.
 
-use crate::systems::Program::{self, Fewer, Run, Skip};
+use crate::program::Program::{self, Fewer, Run, Skip};
 use crate::work::*;
 use go_lib::chan::{Sender, chan};
 use go_lib::sync::{Mutex, RwLock, WaitGroup};

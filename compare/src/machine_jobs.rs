@@ -1,8 +1,8 @@
 //! The machine itself: what no runtime can go below.
 
 use crate::pin;
+use crate::program::Program::{self, Run, Skip};
 use crate::systems::MACHINE;
-use crate::systems::Program::{self, Run, Skip};
 use crate::work::{Values, per};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;

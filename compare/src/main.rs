@@ -5,12 +5,10 @@ mod child;
 mod crossbeam_jobs;
 mod go;
 mod go_lib_jobs;
-mod jobs;
-mod lisle_jobs;
+mod lisle;
 mod machine;
 mod machine_jobs;
 mod may_jobs;
-mod pin;
 mod plot;
 mod rayon_jobs;
 mod report;
@@ -20,7 +18,8 @@ mod smol_jobs;
 mod systems;
 mod threads;
 mod tokio_jobs;
-mod work;
+
+use compare::{jobs, pin, program, work};
 
 use clap::{Args, Parser, Subcommand};
 use results::Field;

@@ -1,6 +1,6 @@
 //! The jobs in may: coroutines with stacks of 32 KiB, which move between threads. It has no bounded channels.
 
-use crate::systems::Program::{self, Fewer, Run, Skip};
+use crate::program::Program::{self, Fewer, Run, Skip};
 use crate::work::*;
 use may::coroutine::{Coroutine, park as park_coroutine, scope, sleep, yield_now};
 use may::go;

@@ -1,6 +1,6 @@
 //! rayon: threads that compute and must not wait. It has two of the jobs.
 
-use crate::systems::Program::{self, Run, Skip};
+use crate::program::Program::{self, Run, Skip};
 use crate::systems::RAYON;
 use crate::work::{Values, check_map, fib_size, per, small_item};
 use rayon::prelude::*;

@@ -76,7 +76,7 @@ impl Field {
         let mut field = Self { present: Vec::new(), absent: BTreeMap::new() };
         for system in systems {
             match system.kind {
-                Kind::Binary(build) => match build() {
+                Kind::Binary { build, .. } => match build() {
                     Ok(_) => field.present.push(system),
                     Err(why) => _ = field.absent.insert(system.name, why),
                 },

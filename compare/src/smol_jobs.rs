@@ -2,7 +2,7 @@
 //! has no such channel (no buffer): flume.
 
 use crate::pin;
-use crate::systems::Program::{self, Run, Skip};
+use crate::program::Program::{self, Run, Skip};
 use crate::work::*;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{race, yield_now};

@@ -2,7 +2,7 @@
 //! woken, so most jobs are done fewer times.
 
 use crate::pin;
-use crate::systems::Program::{self, Fewer, Run, Skip};
+use crate::program::Program::{self, Fewer, Run, Skip};
 use crate::work::*;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

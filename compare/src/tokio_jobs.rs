@@ -2,7 +2,7 @@
 //! receivers, no buffer), the crates that its users take: async-channel and flume.
 
 use crate::pin;
-use crate::systems::Program::{self, Run, Skip};
+use crate::program::Program::{self, Run, Skip};
 use crate::work::*;
 use std::hint::black_box;
 use std::pin::Pin;

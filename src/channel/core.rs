@@ -5,10 +5,11 @@
 //! nobody waits.
 //!
 //! # Invariants, under the lock
-//! - Waiting receivers that can be served ⇒ the buffer is empty.
+//! - Waiting receivers that can be served ⇒ the buffer is empty, and no sender waits that can be served.
 //! - Waiting senders that can be served ⇒ the buffer is full, room reserved for selects included.
 //! - `closed` ⇔ all senders or all receivers are gone, or a signal's time has come (`close_signal`). Then nobody waits, and nobody begins to.
-//! - `reserved` counts selects that have been promised room in the buffer and have not delivered yet.
+//! - `reserved` counts selects that have been promised room in the buffer and have not delivered yet. If that is all the
+//!   room, others meet as at zero capacity: who waits for the message of a select is only who it was promised to.
 //!
 //! Nothing under the lock runs user code, waits, or wakes: messages are moved, not dropped or cloned; wake-ups
 //! and drops come after.
@@ -17,9 +18,9 @@
 //! crossbeam's interface, and Go's order of evaluation turned round, gives a select's message only after its
 //! send has been chosen. So the send *promises*: who takes it up waits, claimed, until the message is
 //! delivered (`SelectedOperation::send`) or the promise is abandoned. So two `try_` operations can wait, for as long as
-//! a select takes from being chosen to its message (crossbeam spins in the same place): `try_recv` at zero capacity
-//! whose sender has promised, and `try_select`, which may also be called upon in the moment in which it stands in its
-//! channels. A promise of a neighbour that cannot run, because the caller must not switch, they do not take up.
+//! a select takes from being chosen to its message (crossbeam spins in the same place): `try_recv` whose sender waits and
+//! has promised, and `try_select`, which may also be called upon in the moment in which it stands in its channels. A
+//! promise of a neighbour that cannot run, because the caller must not switch, they do not take up.
 //!
 //! # Time
 //! `after`, `at`, `tick` and timers are channels with a clock in place of senders. No goroutine and no
@@ -246,9 +247,7 @@ impl<T> State<T> {
         self.closed
             || match side {
                 Side::Send => self.has_room(capacity) || partner(&self.receiving),
-                Side::Receive => {
-                    !self.buffer.is_empty() || self.clock_is_due() || capacity == 0 && partner(&self.sending)
-                }
+                Side::Receive => !self.buffer.is_empty() || self.clock_is_due() || partner(&self.sending),
             }
     }
 
@@ -464,7 +463,7 @@ impl<T> Core<T> {
             }
             state.admit(self.capacity, &mut wakes);
             Taken::Done
-        } else if let Some(sender) = self.waiting_sender(&mut state, &mut wakes) {
+        } else if let Some(sender) = claim_next(&mut state.sending, &mut wakes) {
             if sender.wish() == Wish::Promise {
                 drop(state);
                 wakes.wake();
@@ -508,12 +507,6 @@ impl<T> Core<T> {
         Taken::Promised
     }
 
-    /// The sender of a rendezvous. With a buffer, who waits to send waits for room that is reserved.
-    #[inline(always)]
-    fn waiting_sender(&self, state: &mut State<T>, wakes: &mut Wakes) -> Option<Claimed> {
-        if self.capacity == 0 { claim_next(&mut state.sending, wakes) } else { None }
-    }
-
     /// The message, or the verdict `Closed`, or `Retry` if the time was up.
     #[inline(always)]
     #[track_caller]
@@ -552,7 +545,7 @@ impl<T> Core<T> {
                 return Ok(message);
             }
             if may_wait {
-                state = self.hesitate(state, |state| !state.buffer.is_empty());
+                state = self.hesitate(state, |state| !state.buffer.is_empty() || !state.sending.is_empty());
             }
             let mut message = MaybeUninit::<T>::uninit();
             let wait = Wait::new(false);

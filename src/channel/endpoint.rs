@@ -1,6 +1,6 @@
 //! A channel as one arm of a select: begin, join the waiters, withdraw, deliver.
 
-use super::core::{Core, Side, State, Taken, Wakes, claim_next};
+use super::core::{Core, Side, Taken, Wakes, claim_next};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry};
 use crate::observe;
@@ -100,29 +100,9 @@ impl<T> Endpoint for Core<T> {
         let mut state = self.state.lock();
         state.reserved -= 1;
         let mut wakes = Wakes::default();
-        state.settle(self.capacity, &mut wakes);
+        state.admit(self.capacity, &mut wakes);
         drop(state);
         wakes.wake();
-    }
-}
-
-impl<T> State<T> {
-    /// Room has become free while both senders and receivers may be waiting.
-    fn settle(&mut self, capacity: usize, wakes: &mut Wakes) {
-        loop {
-            self.admit(capacity, wakes);
-            if self.buffer.is_empty() || self.receiving.is_empty() {
-                return;
-            }
-            let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return };
-            if let Some(message) = self.buffer.pop_front() {
-                if observe::is_on() {
-                    observe::unbuffered(self.address(), capacity, Some(receiver.waiter()));
-                }
-                // SAFETY: a receiver of this channel.
-                wakes.add(unsafe { receiver.deliver(message) });
-            }
-        }
     }
 }
 
@@ -158,12 +138,12 @@ impl<T> Core<T> {
         let mut message = ManuallyDrop::new(message);
         let mut wakes = Wakes::default();
         let slot = NonNull::from(&mut *message);
+        // A receiver that takes it leaves room, which nobody waits for: where receivers wait, no sender does.
         if !state.hand_over(slot, self.capacity, &mut wakes) {
             observe::buffered(self.address(), self.capacity, None);
             // SAFETY: not given up above, and not used again.
             state.buffer.push_back(unsafe { slot.read() });
         }
-        state.settle(self.capacity, &mut wakes);
         drop(state);
         wakes.wake();
         Ok(())

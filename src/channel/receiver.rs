@@ -52,8 +52,8 @@ impl<T> Receiver<T> {
 
     /// Receives if there is a message, or, at zero capacity, if a sender waits.
     ///
-    /// It does not wait, with one exception at zero capacity: if the sender waits in a select, which has its
-    /// message only once it is chosen, it waits for that.
+    /// It does not wait, with one exception: if it finds a sender that waits in a select, which has its message only once
+    /// it is chosen, it waits for that. (At zero capacity, or while all room is set aside for other selects.)
     ///
     /// # Errors
     /// If there is not, or no sender any more.

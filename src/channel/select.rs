@@ -25,21 +25,17 @@ use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{ManuallyDrop, MaybeUninit, transmute};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
+/// One operation of a list.
 #[derive(Clone, Copy)]
-struct Arm<'a> {
-    endpoint: &'a dyn Endpoint,
+struct Arm {
+    /// Borrowed for as long as its [`Select`] says: see there.
+    endpoint: NonNull<dyn Endpoint>,
     side: Side,
     index: usize,
-}
-
-impl Arm<'_> {
-    fn address(&self) -> *const () {
-        std::ptr::from_ref(self.endpoint).cast()
-    }
 }
 
 /// Room for a received message of whatever type: in place if it is small.
@@ -118,7 +114,10 @@ impl Drop for Slot {
 /// assert_eq!(receive_from_any(&[other, receiver]), Ok(7));
 /// ```
 pub struct Select<'a> {
-    arms: SmallVec<[Arm<'a>; 4]>,
+    /// Without the lifetime: a `SmallVec` of what has one is invariant in it, and a select is to be covariant.
+    arms: SmallVec<[Arm; 4]>,
+    /// The senders and receivers.
+    borrows: PhantomData<&'a ()>,
     next_index: usize,
     biased: bool,
     /// Large enough for whichever message the arms may bring.
@@ -162,7 +161,7 @@ impl<'a> Select<'a> {
     #[must_use]
     #[inline]
     pub fn new() -> Self {
-        Self { arms: SmallVec::new(), next_index: 0, biased: false, message: Layout::new::<()>() }
+        Self { arms: SmallVec::new(), borrows: PhantomData, next_index: 0, biased: false, message: Layout::new::<()>() }
     }
 
     /// An empty list; of the operations that are ready the first is chosen.
@@ -189,8 +188,18 @@ impl<'a> Select<'a> {
     fn add(&mut self, endpoint: &'a dyn Endpoint, side: Side) -> usize {
         let index = self.next_index;
         self.next_index += 1;
+        let endpoint = NonNull::from(endpoint);
+        // SAFETY: a pointer's lifetime promises nothing; `endpoint`, the only reader, gives it back its own.
+        let endpoint = unsafe { transmute::<NonNull<dyn Endpoint + 'a>, NonNull<dyn Endpoint>>(endpoint) };
         self.arms.push(Arm { endpoint, side, index });
         index
+    }
+
+    #[inline(always)]
+    fn endpoint(&self, arm: &Arm) -> &'a dyn Endpoint {
+        // SAFETY: `add` got it as a reference for this select's lifetime, or, before that was shortened, for a longer one.
+        // Arms go into no other select but clones, whose lifetime is the same.
+        unsafe { arm.endpoint.as_ref() }
     }
 
     /// Takes an operation out; the others keep their indices.
@@ -278,12 +287,6 @@ impl<'a> Select<'a> {
         self.watch(Limit::Until(Some(deadline))).ok_or(ReadyTimeoutError)
     }
 
-    /// Empties the list and gives its memory to a new one, which may borrow from elsewhere.
-    #[must_use]
-    pub fn recycle<'b>(self) -> Select<'b> {
-        Select { biased: self.biased, ..Select::new() }
-    }
-
     /// The positions of the arms, in random order unless biased: numbers, since arms are large to move.
     #[inline(always)]
     fn order(&self) -> Order {
@@ -318,7 +321,7 @@ impl<'a> Select<'a> {
         }
         let own = Wait::new(true);
         let arm = |position: u32| &self.arms[position as usize];
-        let is_ready = |&position: &u32| arm(position).endpoint.is_ready(arm(position).side, &own);
+        let is_ready = |&position: &u32| self.endpoint(arm(position)).is_ready(arm(position).side, &own);
         let ready: Order = order.iter().copied().filter(is_ready).collect();
         if let Some(&first) = observe::choose(|| ready.len()).and_then(|chosen| ready.get(chosen)) {
             order.retain(|position| *position != first);
@@ -334,20 +337,25 @@ impl<'a> Select<'a> {
         self.enter(limit);
         loop {
             if let Some((arm, begun)) = self.begin(&mut slot) {
-                return Some(SelectedOperation::new(arm, begun, slot));
+                return Some(self.selected(&arm, begun, slot));
             }
             if self.is_decided(limit) {
                 return None;
             }
             match self.wait(slot.pointer(), limit) {
-                Ok(Some((arm, begun))) => return Some(SelectedOperation::new(arm, begun, slot)),
+                Ok(Some((arm, begun))) => return Some(self.selected(&arm, begun, slot)),
                 Err(Missed::Time) if limit.is_past() => {
                     let (arm, begun) = self.begin(&mut slot)?;
-                    return Some(SelectedOperation::new(arm, begun, slot));
+                    return Some(self.selected(&arm, begun, slot));
                 }
                 _ => {}
             }
         }
+    }
+
+    fn selected(&self, arm: &Arm, begun: Begun, slot: Slot) -> SelectedOperation<'a> {
+        let (index, side, endpoint) = (arm.index, arm.side, self.endpoint(arm));
+        SelectedOperation { index, side, begun, slot, endpoint, not_send: PhantomData }
     }
 
     /// Whether a look at each arm was all, if none was ready. For several it is not: while they are looked at one after
@@ -368,7 +376,7 @@ impl<'a> Select<'a> {
 
     /// Tries each operation.
     #[inline(always)]
-    fn begin(&self, slot: &mut Slot) -> Option<(Arm<'a>, Begun)> {
+    fn begin(&self, slot: &mut Slot) -> Option<(Arm, Begun)> {
         let slot = slot.pointer();
         self.order().iter().find_map(|&position| {
             let arm = &self.arms[position as usize];
@@ -376,7 +384,7 @@ impl<'a> Select<'a> {
             let entry = Entry::new(&wait, arm.index, slot, Wish::Exchange);
             // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps all in place. What
             // has begun goes into a `SelectedOperation`, which delivers or abandons.
-            match unsafe { arm.endpoint.begin(arm.side, &entry) } {
+            match unsafe { self.endpoint(arm).begin(arm.side, &entry) } {
                 Begun::NotReady => None,
                 Begun::Promised => {
                     let (verdict, _) = wait.park_for_verdict(WaitReason::Select);
@@ -389,7 +397,7 @@ impl<'a> Select<'a> {
 
     /// Waits for an operation to be chosen. `None`: begin again.
     #[inline(always)]
-    fn wait(&self, slot: NonNull<u8>, limit: Limit) -> Result<Option<(Arm<'a>, Begun)>, Missed> {
+    fn wait(&self, slot: NonNull<u8>, limit: Limit) -> Result<Option<(Arm, Begun)>, Missed> {
         let wait = Wait::new(true);
         let wish = |side| if side == Side::Send { Wish::Promise } else { Wish::Exchange };
         let (verdict, index) = self.wait_as(&wait, slot, wish, limit)?;
@@ -429,7 +437,7 @@ impl<'a> Select<'a> {
         };
         for (arm, entry) in self.arms.iter().zip(&entries) {
             // SAFETY: it was put into this list, or into none.
-            unsafe { arm.endpoint.withdraw(arm.side, entry) };
+            unsafe { self.endpoint(arm).withdraw(arm.side, entry) };
         }
         verdict
     }
@@ -441,7 +449,7 @@ impl<'a> Select<'a> {
         for &position in &self.order() {
             let (arm, entry) = (&self.arms[position as usize], &entries[position as usize]);
             // SAFETY: `wait_as` does not return before it has left all lists, and has the verdict if there is one.
-            let clock = unsafe { arm.endpoint.join(arm.side, entry) }?;
+            let clock = unsafe { self.endpoint(arm).join(arm.side, entry) }?;
             first = first.into_iter().chain(clock).min();
         }
         Ok(first)
@@ -470,7 +478,7 @@ impl<'a> Select<'a> {
     fn find_ready(&self, own: &Wait) -> Option<usize> {
         let order = self.order();
         let mut arms = order.iter().map(|&position| &self.arms[position as usize]);
-        arms.find(|arm| arm.endpoint.is_ready(arm.side, own)).map(|arm| arm.index)
+        arms.find(|arm| self.endpoint(arm).is_ready(arm.side, own)).map(|arm| arm.index)
     }
 }
 
@@ -503,7 +511,8 @@ impl fmt::Debug for Select<'_> {
 /// on; a message that it had received is lost). While a panic unwinds it abandons without another.
 #[must_use = "a selected operation must be completed"]
 pub struct SelectedOperation<'a> {
-    arm: ArmAt,
+    index: usize,
+    side: Side,
     begun: Begun,
     slot: Slot,
     endpoint: &'a dyn Endpoint,
@@ -511,23 +520,12 @@ pub struct SelectedOperation<'a> {
     not_send: PhantomData<*const ()>,
 }
 
-struct ArmAt {
-    index: usize,
-    side: Side,
-    address: *const (),
-}
-
-impl<'a> SelectedOperation<'a> {
-    fn new(arm: Arm<'a>, begun: Begun, slot: Slot) -> Self {
-        let at = ArmAt { index: arm.index, side: arm.side, address: arm.address() };
-        Self { arm: at, begun, slot, endpoint: arm.endpoint, not_send: PhantomData }
-    }
-
+impl SelectedOperation<'_> {
     /// The index of the operation.
     #[must_use]
     #[inline]
     pub fn index(&self) -> usize {
-        self.arm.index
+        self.index
     }
 
     /// Completes a send.
@@ -581,7 +579,8 @@ impl<'a> SelectedOperation<'a> {
     #[inline]
     #[track_caller]
     fn check(&self, side: Side, address: *const (), otherwise: &str) {
-        assert!(self.arm.side == side && self.arm.address == address, "{otherwise}");
+        let own = std::ptr::from_ref(self.endpoint).cast();
+        assert!(self.side == side && std::ptr::eq(own, address), "{otherwise}");
     }
 
     /// It is going to be completed: the drop has nothing to do any more.
@@ -607,6 +606,6 @@ impl Drop for SelectedOperation<'_> {
 
 impl fmt::Debug for SelectedOperation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SelectedOperation").field("index", &self.arm.index).finish_non_exhaustive()
+        f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
     }
 }

@@ -40,11 +40,13 @@
 /// assert_eq!(sum, 1);
 /// ```
 ///
-/// # Panics
-/// If there is no arm at all: the wait would never end.
+/// At least one arm is needed, or the wait would never end.
 #[macro_export]
 macro_rules! select {
-    ($($arms:tt)*) => {
+    () => {
+        compile_error!("a `select!` needs an operation, or it would wait for ever")
+    };
+    ($($arms:tt)+) => {
         $crate::__select!(@next ($crate::channel::Select::new()) () [] $($arms)*)
     };
 }
@@ -65,7 +67,10 @@ macro_rules! select {
 /// ```
 #[macro_export]
 macro_rules! select_biased {
-    ($($arms:tt)*) => {
+    () => {
+        compile_error!("a `select_biased!` needs an operation, or it would wait for ever")
+    };
+    ($($arms:tt)+) => {
         $crate::__select!(@next ($crate::channel::Select::new_biased()) () [] $($arms)*)
     };
 }
@@ -89,7 +94,11 @@ macro_rules! __select {
     (@next $new:tt () $arms:tt default($timeout:expr $(,)?) => $($rest:tt)+) => {
         $crate::__select!(@body $new () $arms (default ($timeout)) $($rest)+)
     };
-    (@next $new:tt $default:tt $arms:tt default $($rest:tt)*) => {
+    // (What is wrong with it.)
+    (@next $new:tt $default:tt $arms:tt default $(($($timeout:tt)*))? -> $($rest:tt)*) => {
+        compile_error!("a `default` has no result: write `default => body` or `default(timeout) => body`")
+    };
+    (@next $new:tt ($($default:tt)+) $arms:tt default $($rest:tt)*) => {
         compile_error!("there can be only one `default` in a `select!`")
     };
     (@next $new:tt $default:tt $arms:tt $($rest:tt)+) => {
@@ -111,6 +120,9 @@ macro_rules! __select {
     };
     (@body $new:tt $default:tt $arms:tt $head:tt $body:expr) => {
         $crate::__select!(@arm $new $default $arms $head ($body))
+    };
+    (@body $new:tt $default:tt $arms:tt $head:tt $body:expr; $($rest:tt)*) => {
+        compile_error!(concat!("expected a comma after the body of an arm, found `; ", stringify!($($rest)*), "`"))
     };
 
     (@arm $new:tt () $arms:tt (default $($timeout:tt)?) $body:tt $($rest:tt)*) => {

@@ -62,7 +62,7 @@ pub(crate) struct Scanner {
     loaded: u64,
     shift: u32,
     prefix: usize,
-    upper_shift: u32,
+    upper_mask: u32,
     upper_prefix: u32,
     stale: Vec<Hit>,
 }
@@ -71,14 +71,15 @@ impl Scanner {
     /// For the calling thread. The stack range must exist.
     pub(crate) fn new(range: &slab::Range) -> Self {
         let (start, _) = range.bounds();
+        let upper_mask = u32::MAX << range.shift().saturating_sub(32);
         let mut this = Self {
             blocks: Vec::new(),
             unresolved: true,
             loaded: 0,
             shift: range.shift(),
             prefix: start >> range.shift(),
-            upper_shift: range.shift().saturating_sub(32),
-            upper_prefix: upper(start) >> range.shift().saturating_sub(32),
+            upper_mask,
+            upper_prefix: upper(start) & upper_mask,
             stale: Vec::new(),
         };
         this.refresh();
@@ -103,7 +104,7 @@ impl Scanner {
 
     #[inline]
     fn block_has_hit(&self, block: &Block) -> bool {
-        any_upper(block.words(), self.upper_shift, self.upper_prefix)
+        any_upper(block.words(), self.upper_mask, self.upper_prefix)
     }
 
     #[cold]
@@ -187,14 +188,15 @@ impl Scanner {
     }
 }
 
-/// Whether the upper half of any word, shifted, is `prefix`. Only the upper halves are compared, which takes half as many
+/// Whether the upper half of any word, masked, is `prefix`. Only the upper halves are compared, which takes half as many
 /// vector registers; a range shorter than 4 GiB makes false alarms of this, which `find_hit` tells apart.
 ///
 /// A function of its own that calls no other: the way to the switch, which is inlined, then saves no registers for it.
-/// (AVX2 was no faster: for some 30 words the loop is shorter than what surrounds it.)
+/// Written such that the compiler needs a mask, a comparison and an `or` for four words. (AVX2 was no faster: for some
+/// 20 words the loop is shorter than what surrounds it.)
 #[inline(never)]
-fn any_upper(words: &[usize], shift: u32, prefix: u32) -> bool {
-    let hit = |word: &usize| u32::from(upper(*word) >> shift == prefix);
+fn any_upper(words: &[usize], mask: u32, prefix: u32) -> bool {
+    let hit = |word: &usize| if upper(*word) & mask == prefix { u32::MAX } else { 0 };
     let Some(last) = words.last_chunk::<4>() else { return words.iter().any(|word| hit(word) != 0) };
     // The last four overlap those before: cheaper than to look at what is left over one by one.
     let mut hits = last.each_ref().map(hit);

@@ -22,7 +22,8 @@ const ALIGN: usize = 16;
 /// Blocks that change hands at a time.
 const BATCH: usize = 1024;
 const SMALLEST_CHUNK: usize = 16 * 1024;
-const LARGEST_CHUNK: usize = 1024 * 1024;
+/// A huge page: one page fault, and one place in the processor's table of pages, for thousands of blocks.
+const LARGEST_CHUNK: usize = 2 * 1024 * 1024;
 
 struct Block(NonNull<u8>);
 
@@ -158,8 +159,14 @@ impl Drop for TaskMemory {
 
 /// The blocks of a new chunk, which lives for ever.
 fn carve(class: usize, chunk: usize) -> Vec<Block> {
-    let layout = Layout::from_size_align(chunk, crate::stack::PAGE).expect("a valid layout");
+    let is_huge = chunk == LARGEST_CHUNK;
+    let align = if is_huge { LARGEST_CHUNK } else { crate::stack::PAGE };
+    let layout = Layout::from_size_align(chunk, align).expect("a valid layout");
     let start = from_global(layout);
+    if is_huge {
+        // SAFETY: advice on memory of ours, which changes none of its content.
+        unsafe { libc::madvise(start.as_ptr().cast(), chunk, libc::MADV_HUGEPAGE) };
+    }
     crate::stack::guard::populate(&[start.as_ptr().expose_provenance()], |start| (start, chunk));
     let size = SIZES[class];
     (0..chunk / size)

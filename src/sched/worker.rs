@@ -2,7 +2,7 @@
 //!
 //! # Order of work
 //! A worker takes, in this order: goroutines that others woke (inbox → ready queue), its ready queue
-//! (first in, first out), its fresh work (last in, first out: a tree of spawns runs depth-first and in
+//! (who was woken before who yielded, see `ready`), its fresh work (last in, first out: a tree of spawns runs depth-first and in
 //! little memory), the injector, and then what it can steal. Three rules keep that fair:
 //! - Every `FAIR_TICK`th turn it looks at the clock (for timers and deferred calls), the injector, and the *oldest* of its fresh work first.
 //! - After a yield one fresh goroutine goes first, so that yielding in a loop lets new work start.
@@ -15,6 +15,7 @@
 
 mod explored;
 mod placement;
+mod ready;
 mod search;
 
 use super::Scheduler;
@@ -30,6 +31,7 @@ use crate::stack::slab;
 use crate::timer::{TimerKey, Timers};
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
+use ready::Ready;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -240,8 +242,7 @@ pub(crate) struct Worker {
     pub(crate) scheduler: Arc<Scheduler>,
     kind: Kind,
     deque: Deque<GRef>,
-    /// Started goroutines that can run. Plain pointers: each is alive by its run reference.
-    pub(crate) ready: RefCell<VecDeque<NonNull<G>>>,
+    pub(crate) ready: RefCell<Ready>,
     /// Fresh goroutines whose closures are not `Send`.
     local_fresh: RefCell<VecDeque<GRef>>,
     /// Those that must start here and found no stack.
@@ -303,7 +304,7 @@ impl Worker {
     pub(crate) fn main(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, first: Option<GRef>) {
         Self::serve(shared, scheduler, kind, |worker| {
             if let Some(g) = first.and_then(|g| worker.start(g)) {
-                worker.ready.borrow_mut().push_back(g);
+                worker.ready.borrow_mut().push_woken(g);
             }
             let guard = AbortOnUnwind("a worker's loop");
             worker.work();
@@ -437,27 +438,17 @@ impl Worker {
         }
         if self.fresh_first.get() > 0 {
             self.fresh_first.set(self.fresh_first.get() - 1);
-            if let Some(g) = self.newest_fresh() {
+            if self.has_own_fresh()
+                && let Some(g) = self.newest_fresh()
+            {
                 return Some(Next::Fresh(g));
             }
         }
-        match self.next_ready() {
+        let ready = self.ready.borrow_mut().pop();
+        match ready {
             Some(g) => Some(Next::Started(g)),
             None => self.newest_fresh().or_else(|| self.take_injected()).map(Next::Fresh),
         }
-    }
-
-    fn next_ready(&self) -> Option<NonNull<G>> {
-        let mut ready = self.ready.borrow_mut();
-        let next = ready.pop_front()?;
-        // A long queue has left the processor's caches: each stack is a page of its own.
-        if let (Some(later), Some(soon)) = (ready.get(12), ready.get(6)) {
-            // SAFETY: goroutines in the ready queue are alive.
-            let (later, soon) = unsafe { (later.as_ref(), soon.as_ref()) };
-            later.prefetch();
-            soon.prefetch_stack();
-        }
-        Some(next)
     }
 
     /// What waits for the longest: the injector's first, then the far end of the own deque.
@@ -506,7 +497,7 @@ impl Worker {
 
     /// The running goroutine yields.
     pub(crate) fn push_yielded(&self, g: &G) {
-        self.ready.borrow_mut().push_back(NonNull::from(g));
+        self.ready.borrow_mut().push_yielded(NonNull::from(g));
         self.fresh_first.set(1);
     }
 
@@ -533,7 +524,7 @@ impl Worker {
         match pinned.state.get() {
             RunState::Parked => {
                 pinned.state.set(RunState::Ready);
-                self.ready.borrow_mut().push_back(NonNull::from(g));
+                self.ready.borrow_mut().push_woken(NonNull::from(g));
             }
             _ => pinned.token.set(true),
         }

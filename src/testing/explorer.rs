@@ -148,7 +148,7 @@ impl Explorer {
     fn step_back(&self, worker: &Worker, g: &G) {
         let pinned = g.pinned(worker);
         pinned.state.set(RunState::Ready);
-        worker.ready.borrow_mut().push_back(NonNull::from(g));
+        worker.ready.borrow_mut().push_woken(NonNull::from(g));
         crate::park::switch_out(pinned);
     }
 

@@ -1,7 +1,7 @@
 //! The jobs on channels.
 
-use crate::pin;
-use crate::work::{Values, per, primes, skynet_size, survivors};
+use compare::pin;
+use compare::work::{Values, per, primes, skynet_size, survivors};
 use lisle::channel::{Receiver, Sender, bounded};
 use lisle::{go, select};
 use std::hint::black_box;

@@ -1,6 +1,6 @@
 //! The jobs that compute.
 
-use crate::work::{
+use compare::work::{
     LISTENERS, PIECES, Values, check_map, compute_piece, fib_size, per, percentiles, small_item, workers,
 };
 use lisle::channel::bounded;

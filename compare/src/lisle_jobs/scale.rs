@@ -1,6 +1,6 @@
 //! The jobs of `compare scale`: their argument is a size; they repeat until there were enough operations.
 
-use crate::work::{Values, per};
+use compare::work::{Values, per};
 use lisle::channel::bounded;
 use lisle::go;
 use lisle::sync::{Mutex, WaitGroup};

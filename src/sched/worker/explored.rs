@@ -21,7 +21,7 @@ impl Worker {
     #[cold]
     pub(super) fn start_at_once(&self, g: GRef) {
         let started = self.start(g).expect("the explorer found no stack for a goroutine");
-        self.ready.borrow_mut().push_back(started);
+        self.ready.borrow_mut().push_woken(started);
         // SAFETY: just started.
         let bounds = unsafe { started.as_ref() }.pinned(self).stack_bounds.get();
         crate::observe::with_explorer(|explorer| {
@@ -47,9 +47,7 @@ impl Worker {
     }
 
     pub(crate) fn take_ready(&self, g: NonNull<G>) {
-        let mut ready = self.ready.borrow_mut();
-        let place = ready.iter().position(|&other| other == g).expect("the chosen one is ready");
-        ready.remove(place);
+        self.ready.borrow_mut().take(g);
     }
 
     /// Runs the goroutine until it gives its thread back. Whether it has ended.

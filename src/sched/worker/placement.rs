@@ -57,6 +57,12 @@ impl Worker {
         self.scheduler.wake_for_fresh();
     }
 
+    /// Inlined, for the usual case in which there is none.
+    #[inline(always)]
+    pub(super) fn has_own_fresh(&self) -> bool {
+        !self.deque.is_empty() || !self.local_fresh.borrow().is_empty()
+    }
+
     pub(super) fn newest_fresh(&self) -> Option<GRef> {
         let local = self.local_fresh.borrow_mut().pop_front();
         local.or_else(|| {
@@ -67,11 +73,18 @@ impl Worker {
             if self.searching.get() {
                 self.stop_searching();
             }
-            if self.scheduler.idle.is_anybody_idle() && self.has_its_share() {
+            if self.scheduler.idle.is_anybody_idle() && self.has_its_share() && !self.lending_pauses() {
+                if !self.ready.borrow().is_empty() {
+                    // It is offered only: those that can run are not kept waiting for a thief.
+                    self.shared.lends.store(true, Ordering::Relaxed);
+                    self.scheduler.wake_for_fresh();
+                    return None;
+                }
                 self.lend();
             }
             let own = self.deque.pop()?;
             if self.deque.is_empty() {
+                self.shared.lends.store(false, Ordering::Relaxed);
                 self.shares_out.set(false);
                 self.count_own_lone();
             }
@@ -101,16 +114,16 @@ impl Worker {
         limit > 0 && self.scheduler.workers().iter().any(has_fewer)
     }
 
+    fn lending_pauses(&self) -> bool {
+        self.lend_again.get().is_some_and(|again| crate::clock::now() < again)
+    }
+
     /// Waits a little for a thief.
     #[cold]
     fn lend(&self) {
-        let now = crate::clock::now();
-        if self.lend_again.get().is_some_and(|again| now < again) {
-            return;
-        }
         self.shared.lends.store(true, Ordering::Relaxed);
         self.scheduler.wake_for_fresh();
-        let until = now + LEND;
+        let until = crate::clock::now() + LEND;
         while self.has_its_share() && !self.deque.is_empty() && !self.shared.has_deliveries() {
             if crate::clock::now() >= until {
                 self.lend_again.set(Some(until + LEND_PAUSE));

@@ -47,7 +47,7 @@ impl Worker {
     /// What there is when the own queues are empty: due timers and deferred calls, and others' fresh work.
     pub(super) fn find_elsewhere(&self) -> Option<Next> {
         self.fire_timers();
-        if let Some(g) = self.ready.borrow_mut().pop_front() {
+        if let Some(g) = self.ready.borrow_mut().pop() {
             return Some(Next::Started(g));
         }
         if self.is_dedicated() || self.scheduler.is_stopped() {

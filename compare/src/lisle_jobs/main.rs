@@ -1,19 +1,40 @@
-//! The jobs in lisle. The frame runs each in the main goroutine's stead, on an OS thread: `run` makes it a goroutine.
+//! The jobs in lisle. Called as Go's binary is: `compare-lisle JOB COUNT WARM_UP`; see `child.rs`.
 
 mod channels;
 mod computing;
 mod scale;
 
-use crate::systems::Program::{self, Run, Skip};
-use crate::work::{Values, memory, parked, per, workers};
+use compare::program::Program::{self, Run, Skip};
+use compare::program::line;
+use compare::work::{Values, memory, parked, per, workers};
 use lisle::sync::{Mutex, OnceLock, RwLock, WaitGroup};
 use lisle::{go, yield_now};
 use std::cell::OnceCell;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-pub fn program(job: &str) -> Program {
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [job, count, warm_up] = &arguments[..] else {
+        eprintln!("usage: compare-lisle JOB COUNT WARM_UP");
+        return ExitCode::from(2);
+    };
+    let number = |text: &str| text.parse().expect("a number");
+    match program(job).measure(number(count), number(warm_up)) {
+        Ok(values) => {
+            println!("{}", line(&values));
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            println!("{reason}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn program(job: &str) -> Program {
     /// In the main goroutine.
     macro_rules! run {
         ($f:expr) => {
@@ -175,4 +196,17 @@ fn park(n: usize) -> Values {
         ended.wait();
         parked(n, start, bytes, wake.elapsed())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compare::jobs::JOBS;
+
+    #[test]
+    fn lisle_has_every_job_but_those_that_it_says_it_cannot_do() {
+        let skipped: Vec<_> =
+            JOBS.iter().filter(|job| matches!(program(job.name), Program::Skip(_))).map(|job| job.name).collect();
+        assert_eq!(skipped, ["cache_line", "wake_latency_greedy"]);
+    }
 }
