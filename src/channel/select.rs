@@ -358,9 +358,7 @@ impl<'a> Select<'a> {
         SelectedOperation { index, side, begun, slot, endpoint, not_send: PhantomData }
     }
 
-    /// Whether a look at each arm was all, if none was ready. For several it is not: while they are looked at one after
-    /// the other, a message may move from one that comes later to one that came before, and "none is ready" be true of
-    /// no moment. So a select joins them all, if only to leave them again at once.
+    /// The operation begins, for those who watch.
     #[inline(always)]
     #[track_caller]
     fn enter(&self, limit: Limit) {
@@ -370,6 +368,9 @@ impl<'a> Select<'a> {
         };
     }
 
+    /// Whether a look at each arm was all, if none was ready. For several it is not: while they are looked at one after
+    /// the other, a message may move from one that comes later to one that came before, and "none is ready" be true of
+    /// no moment. So a select joins them all, if only to leave them again at once.
     fn is_decided(&self, limit: Limit) -> bool {
         matches!(limit, Limit::Now) && self.arms.len() < 2
     }
