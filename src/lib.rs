@@ -79,6 +79,7 @@ not_under_loom! {
     mod poll;
     pub mod pool;
     pub mod race;
+    mod random;
     mod report;
     mod runtime;
     mod sched;

@@ -126,7 +126,7 @@ pub(crate) fn touch_at(op: Op, object: usize, location: &'static Location<'stati
 /// Chooses one of `count` values, if there is an explorer to choose it.
 #[inline(always)]
 pub(crate) fn choose(count: impl FnOnce() -> usize) -> Option<usize> {
-    if is_explored() { with_explorer(|explorer| explorer.choose_value(count())) } else { None }
+    with_explorer(|explorer| explorer.choose_value(count()))
 }
 
 // ---- edges ----
@@ -134,17 +134,13 @@ pub(crate) fn choose(count: impl FnOnce() -> usize) -> Option<usize> {
 /// What others did before they released the object happens before what the caller does from now on.
 #[inline(always)]
 pub(crate) fn acquire<T: ?Sized>(object: &T) {
-    if is_on() {
-        tell(Edge::Acquire(address(object)));
-    }
+    acquire_at(address(object));
 }
 
 /// What the caller has done so far happens before what others do after they acquire the object.
 #[inline(always)]
 pub(crate) fn release<T: ?Sized>(object: &T) {
-    if is_on() {
-        tell(Edge::Release(address(object)));
-    }
+    release_at(address(object));
 }
 
 /// The caller has taken a lock that only one can have.

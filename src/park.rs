@@ -32,7 +32,7 @@
 //! instructions for each park, and what it serialises cannot happen to a goroutine that never migrates.
 
 use crate::observe::{self, Op};
-use crate::race::detector::Edge;
+use crate::random::splitmix64;
 use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
 use crate::sched::keep_thread;
 use crate::sched::worker::Worker;
@@ -231,11 +231,9 @@ fn random_of_thread() -> u32 {
     if state == 0 {
         state = STATE.with(|state| std::ptr::from_ref(state).addr()) as u64 ^ (u64::from(std::process::id()) << 32);
     }
-    // Weyl's sequence, mixed as in splitmix64 (Steele, Lea and Flood, 2014).
-    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = splitmix64(&mut state);
     STATE.set(state);
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    ((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32) as u32
+    (number >> 32) as u32
 }
 
 /// Whether the running goroutine is unwinding because of `exit`.
@@ -324,7 +322,7 @@ pub(crate) fn park_for_user(deadline: Option<Instant>) {
         park_thread_for_user(deadline);
     }
     if observe::is_on() {
-        with_current(|g| observe::tell(Edge::Acquire(token_of(g))));
+        with_current(|g| observe::acquire_at(token_of(g)));
     }
 }
 
@@ -351,7 +349,7 @@ fn is_past(deadline: Option<Instant>) -> bool {
 #[track_caller]
 pub(crate) fn unpark_for_user(g: &G) {
     if observe::touch(Op::Unpark, g) {
-        observe::tell(Edge::Release(token_of(g)));
+        observe::release_at(token_of(g));
     }
     let local = Worker::with_current(|worker| match worker {
         Some(worker) if g.is_home(worker) => {

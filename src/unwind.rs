@@ -55,12 +55,16 @@ pub(crate) struct PanicReport {
 impl PanicReport {
     /// Of a panic that the caller has just caught.
     pub(crate) fn new(payload: &(dyn Any + Send)) -> Self {
-        let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-            (Some(text), _) => (*text).to_owned(),
-            (_, Some(text)) => text.clone(),
-            _ => String::from("(what it said is not a text)"),
-        };
-        Self { who: whoami(), message }
+        Self { who: whoami(), message: message_of(payload) }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => String::from("(what it said is not a text)"),
     }
 }
 

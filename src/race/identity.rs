@@ -7,7 +7,6 @@
 //! and those of a stack when another goroutine gets it. (What remains: a cell that was used, was moved within the heap
 //! without a drop, as `Vec` does when it grows, and whose old place another goroutine gets in the same schedule.)
 
-use super::detector::Edge;
 use crate::observe;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -36,8 +35,8 @@ impl Number {
 impl Drop for Number {
     fn drop(&mut self) {
         let number = *self.0.get_mut();
-        if number != 0 && observe::is_on() {
-            observe::tell(Edge::Forget(number));
+        if number != 0 {
+            observe::forget(number);
         }
     }
 }
@@ -60,9 +59,7 @@ impl Place {
 #[cfg(not(feature = "race"))]
 impl Drop for Place {
     fn drop(&mut self) {
-        if observe::is_on() {
-            observe::tell(Edge::Forget(observe::address(self)));
-        }
+        observe::forget(observe::address(self));
     }
 }
 

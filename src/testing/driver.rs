@@ -3,9 +3,10 @@
 use super::op::At;
 use super::schedule::{Choice, Deviation, Moment, Schedule};
 use super::search::Search;
+use crate::random::splitmix64;
 use std::collections::HashMap;
 
-/// A number generator: splitmix64 (Steele, Lea and Flood, 2014). Small, and the same everywhere.
+/// A number generator. The same everywhere, so that a seed is a schedule.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -15,10 +16,7 @@ impl Random {
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix64(&mut self.0)
     }
 
     /// Below `count`, which is not zero.

@@ -2,6 +2,7 @@
 //! report.
 
 use super::explorer::Explorer;
+use crate::unwind::message_of;
 use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Once;
@@ -26,14 +27,6 @@ pub(super) fn install_hook() {
             let _ = LAST.try_with(|last| *last.borrow_mut() = Some(format!("panicked{place}:\n{message}")));
         }));
     });
-}
-
-fn message_of(payload: &(dyn Any + Send)) -> String {
-    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        _ => String::from("(what it said is not a text)"),
-    }
 }
 
 /// A panic whose payload has arrived, in words.

@@ -322,10 +322,7 @@ impl Run {
         let title = |(index, strand): (usize, &Strand)| match (index, &strand.name) {
             (0, _) => String::from("main"),
             (_, Some(name)) => format!("{} \"{name}\"", index + 1),
-            (_, None) => {
-                let file = strand.created_at.file();
-                format!("{} ({}:{})", index + 1, file.rsplit('/').next().unwrap_or(file), strand.created_at.line())
-            }
+            (_, None) => format!("{} ({})", index + 1, trace::place(strand.created_at)),
         };
         self.strands.iter().enumerate().map(title).collect()
     }

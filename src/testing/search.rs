@@ -33,8 +33,6 @@ pub(crate) struct Search {
     longest: usize,
     preemptions: Option<u32>,
     used: u32,
-    /// The program has not gone the same way twice.
-    pub(crate) diverged: bool,
     /// A schedule was longer than `longest`.
     pub(crate) was_cut: bool,
 }
@@ -49,7 +47,6 @@ impl Search {
             longest,
             preemptions,
             used: 0,
-            diverged: false,
             was_cut: false,
         }
     }
@@ -97,10 +94,8 @@ impl Search {
         self.depth += 1;
         self.sleep.clone_from(&node.sleep);
         let wanted = node.options[node.chosen];
-        let Some(index) = decision.candidates.iter().position(|&id| id == wanted) else {
-            self.diverged = true;
-            return 0;
-        };
+        // Not there: the program has not gone the same way twice, which `Session::compare` will tell.
+        let Some(index) = decision.candidates.iter().position(|&id| id == wanted) else { return 0 };
         self.used += u32::from(decision.goes_on && index > 0);
         index
     }
