@@ -200,7 +200,7 @@ pub fn no_switch<R>(f: impl FnOnce() -> R) -> R {
 
 fn change_depth(change: impl FnOnce(u32) -> u32) {
     Worker::with_current(|worker| {
-        if let Some((worker, g)) = worker.and_then(|worker| Some((worker, worker.running()?))) {
+        if let Some((worker, g)) = crate::park::running(worker) {
             let depth = &g.pinned(worker).no_switch;
             depth.set(change(depth.get()));
         }

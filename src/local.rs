@@ -92,7 +92,7 @@ pub(crate) fn drop_current(g: &G) {
 }
 
 fn with_locals<R>(f: impl FnOnce(&Locals) -> R) -> Result<R, AccessError> {
-    Worker::with_current(|worker| match worker.and_then(|worker| Some((worker, worker.running()?))) {
+    Worker::with_current(|worker| match crate::park::running(worker) {
         Some((worker, g)) => Ok(f(&g.pinned(worker).locals)),
         None => OF_THREAD.try_with(f).map_err(|_| AccessError),
     })

@@ -401,8 +401,9 @@ fn unpark_remote(g: &G, bits: u8) {
     }
 }
 
+/// The running goroutine, with its worker.
 #[inline(always)]
-fn running(worker: Option<&Worker>) -> Option<(&Worker, &G)> {
+pub(crate) fn running(worker: Option<&Worker>) -> Option<(&Worker, &G)> {
     let worker = worker?;
     Some((worker, worker.running()?))
 }

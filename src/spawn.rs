@@ -207,8 +207,7 @@ impl Builder {
         }
         let created_at = Location::caller();
         Worker::with_current(|worker| {
-            let running = worker.and_then(|worker| Some((worker, worker.running()?)));
-            let Some((worker, creator)) = running else {
+            let Some((worker, creator)) = crate::park::running(worker) else {
                 panic!("go_local needs a goroutine to share the worker of; start with lisle::run or lisle::go")
             };
             worker.scheduler.admit()?;

@@ -61,8 +61,17 @@ impl Driver {
             Schedule::Random { seed } => Self::Random(Random::new(*seed)),
             Schedule::Pct { depth, seed, length } => Self::Pct(Box::new(Pct::new(*depth, *seed, *length))),
             Schedule::RoundRobin { quantum } => Self::RoundRobin { quantum: *quantum, left: *quantum },
-            Schedule::Deviations(list) => Self::Replay(Replay::new(list)),
+            Schedule::Deviations(list) => Self::following(list),
         }
+    }
+
+    /// The plain order, but for these deviations.
+    pub(crate) fn following(deviations: &[Deviation]) -> Self {
+        Self::Replay(Replay::new(deviations))
+    }
+
+    pub(crate) fn plain() -> Self {
+        Self::following(&[])
     }
 
     /// The place of the chosen one among the candidates, of which there are several.

@@ -27,6 +27,7 @@ use super::schedule::Deviation;
 use super::run::{Run, Turn};
 use super::trace::{Event, Line};
 use crate::race::detector::{Detector, Race};
+use crate::park::running;
 use crate::sched::g::{G, RunState};
 use crate::sched::keep_thread;
 use crate::sched::task::ResultSlot;
@@ -93,10 +94,8 @@ pub(crate) struct Explorer {
 
 impl Explorer {
     pub(crate) fn new(pulse: Arc<Pulse>) -> Self {
-        let driver = Driver::of(&super::schedule::Schedule::Deviations(Vec::new()));
-        let plan = Plan { driver, preempts: false, eager_time: false, most_steps: 0, records: false, prints_panics: false };
         Self {
-            run: RefCell::new(Run::new(plan, Detector::default())),
+            run: RefCell::new(Run::new()),
             next: Cell::new(None),
             time_is_next: Cell::new(false),
             start: crate::clock::base(),
@@ -120,8 +119,7 @@ impl Explorer {
     /// The running goroutine is about to do a step: others may go first.
     pub(crate) fn reach(&self, at: At) {
         // SAFETY: used within this function only.
-        let worker = unsafe { Worker::current() };
-        let Some((worker, g)) = worker.and_then(|worker| Some((worker, worker.running()?))) else { return };
+        let Some((worker, g)) = running(unsafe { Worker::current() }) else { return };
         let pinned = g.pinned(worker);
         let stays = keep_thread::reason_to(worker, g, pinned).is_some();
         self.pulse.show(g.id, at.location);
@@ -164,7 +162,7 @@ impl Explorer {
     /// The running goroutine would have to wait without leaving its thread, on which alone all others could run.
     pub(crate) fn cannot_wait_in_place(&self, why: &str) {
         Worker::with_current(|worker| {
-            let Some((worker, g)) = worker.and_then(|worker| Some((worker, worker.running()?))) else { return };
+            let Some((worker, g)) = running(worker) else { return };
             let mut run = self.run.borrow_mut();
             let who = run.describe(g.id);
             run.fail(Problem::Unsupported(format!(
@@ -195,7 +193,7 @@ impl Explorer {
     pub(crate) fn found_race(&self, race: Race) {
         self.run.borrow_mut().fail(Problem::Race(Box::new(race)));
         Worker::with_current(|worker| {
-            if let Some((worker, g)) = worker.and_then(|worker| Some((worker, worker.running()?)))
+            if let Some((worker, g)) = running(worker)
                 && keep_thread::reason_to(worker, g, g.pinned(worker)).is_none()
             {
                 self.abandon(worker, g);
@@ -294,14 +292,7 @@ impl Explorer {
             }
         }
         let titles = run.titles();
-        let (plan, detector) = (Plan::nothing(), Detector::default());
-        let mut next = Run::new(plan, detector);
-        std::mem::swap(&mut next.strands, &mut run.strands);
-        std::mem::swap(&mut next.candidates, &mut run.candidates);
-        std::mem::swap(&mut next.detector, &mut run.detector);
-        std::mem::swap(&mut next.holders, &mut run.holders);
-        std::mem::swap(&mut next.unheard, &mut run.unheard);
-        let old = std::mem::replace(&mut *run, next);
+        let old = run.take();
         drop(run);
         worker.end_schedule(old.problem.is_some());
         Outcome {
@@ -326,7 +317,7 @@ impl Explorer {
                 return None;
             }
             if let Some(next) = self.next.take() {
-                worker.take_ready(next);
+                worker.ready.borrow_mut().take(next);
                 return Some(next);
             }
             if self.time_is_next.take() {
@@ -342,7 +333,7 @@ impl Explorer {
                     self.next_time(worker);
                     continue;
                 };
-                worker.take_ready(next);
+                worker.ready.borrow_mut().take(next);
                 return Some(next);
             }
             if !self.go_on(worker) {
@@ -409,8 +400,9 @@ impl Explorer {
 }
 
 impl Plan {
-    fn nothing() -> Self {
-        let driver = Driver::RoundRobin { quantum: 1, left: 1 };
+    /// Of no schedule at all: between two.
+    pub(super) fn nothing() -> Self {
+        let driver = Driver::plain();
         Self { driver, preempts: false, eager_time: false, most_steps: 0, records: false, prints_panics: false }
     }
 }

@@ -12,6 +12,7 @@ use crate::park::WaitReason;
 use crate::race::detector::{ByAddress, Detector};
 use crate::sched::g::{G, RunState};
 use crate::sched::worker::Worker;
+use std::mem::{replace, take};
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -79,10 +80,15 @@ pub(super) enum Turn {
     Nobody,
 }
 
+/// The goroutine of that number, if it is this schedule's. (The clock is none.)
+fn find(strands: &[Strand], id: u64) -> Option<&Strand> {
+    strands.get((id as usize).wrapping_sub(1))
+}
+
 impl Run {
-    pub(super) fn new(plan: Plan, detector: Detector) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            plan,
+            plan: Plan::nothing(),
             strands: Vec::new(),
             last: 0,
             streak: 0,
@@ -97,8 +103,21 @@ impl Run {
             settling: Vec::new(),
             holders: ByAddress::default(),
             unheard: ByAddress::default(),
-            detector,
+            detector: Detector::default(),
         }
+    }
+
+    /// The schedule has ended: what is to be told of it goes, the memory stays for the next.
+    pub(super) fn take(&mut self) -> Self {
+        let next = Self {
+            strands: take(&mut self.strands),
+            candidates: take(&mut self.candidates),
+            holders: take(&mut self.holders),
+            unheard: take(&mut self.unheard),
+            detector: take(&mut self.detector),
+            ..Self::new()
+        };
+        replace(self, next)
     }
 
     pub(super) fn begin(&mut self, plan: Plan) {
@@ -122,7 +141,7 @@ impl Run {
 
     pub(super) fn add(&mut self, g: &G) {
         debug_assert_eq!(g.id, self.strands.len() as u64 + 1, "the explorer's goroutines are numbered from 1");
-        let made_at = self.strands.get((g.creator as usize).wrapping_sub(1)).map_or(0, |creator| creator.steps);
+        let made_at = find(&self.strands, g.creator).map_or(0, |creator| creator.steps);
         self.strands.push(Strand {
             g: NonNull::from(g),
             steps: 0,
@@ -139,8 +158,7 @@ impl Run {
     }
 
     fn moment(&self) -> Moment {
-        let strand = self.strands.get((self.last as usize).wrapping_sub(1));
-        Moment { goroutine: self.last, step: strand.map_or(0, |strand| strand.steps) }
+        Moment { goroutine: self.last, step: find(&self.strands, self.last).map_or(0, |strand| strand.steps) }
     }
 
     pub(super) fn count_step(&mut self) {
@@ -187,7 +205,7 @@ impl Run {
     }
 
     fn choose(&mut self, worker: &Worker, current: Option<u64>, yields: bool) -> u64 {
-        let mut candidates = std::mem::take(&mut self.candidates);
+        let mut candidates = take(&mut self.candidates);
         candidates.clear();
         candidates.extend(current.filter(|_| !yields));
         // SAFETY: goroutines in the ready queue are alive.
@@ -204,9 +222,9 @@ impl Run {
             let yields = current.filter(|_| yields);
             let goes_on = current.is_some() && yields.is_none();
             let strands = &self.strands;
-            let strand = |id: u64| strands.get((id as usize).wrapping_sub(1));
-            let is_fresh = &|id| strand(id).is_some_and(|strand| strand.is_made_before(at));
-            let at_an_end = current.and_then(strand).is_some_and(|strand| strand.at.op.is_end_or_its_wait());
+            let is_fresh = &|id| find(strands, id).is_some_and(|strand| strand.is_made_before(at));
+            let current = current.and_then(|id| find(strands, id));
+            let at_an_end = current.is_some_and(|strand| strand.at.op.is_end_or_its_wait());
             let decision = Decision { candidates: &candidates, goes_on, yields, at, at_an_end, is_fresh };
             let index = self.plan.driver.choose(&decision);
             let id = candidates[index];
@@ -236,7 +254,7 @@ impl Run {
         let word = id ^ ((at.op as u64) << 32) ^ ((std::ptr::from_ref(at.location).addr() as u64) << 8);
         self.fingerprint = (self.fingerprint ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         let strands = &self.strands;
-        self.plan.driver.step(id, &at, |other| strands.get((other as usize).wrapping_sub(1)).map(|strand| strand.at));
+        self.plan.driver.step(id, &at, |other| find(strands, other).map(|strand| strand.at));
         self.record(id, || Event::Step(at, trace::stack_of_drop(&at)));
     }
 
@@ -266,7 +284,7 @@ impl Run {
 
     /// Lets those go on who wait for all others to wait. Whether there were any.
     pub(super) fn let_settled(&mut self, worker: &Worker) -> bool {
-        let settled = std::mem::take(&mut self.settling);
+        let settled = take(&mut self.settling);
         for &id in &settled {
             // SAFETY: it waits, hence has not ended.
             worker.unpark_local(unsafe { self.strand(id).g.as_ref() });
@@ -307,7 +325,7 @@ impl Run {
     }
 
     pub(super) fn describe(&self, id: u64) -> String {
-        let Some(strand) = self.strands.get((id as usize).wrapping_sub(1)) else { return format!("goroutine {id}") };
+        let Some(strand) = find(&self.strands, id) else { return format!("goroutine {id}") };
         match (id, &strand.name) {
             (1, _) => String::from("main (goroutine 1)"),
             (_, Some(name)) => format!("goroutine {id} (\"{name}\") created at {}", strand.created_at),

@@ -159,11 +159,11 @@ impl Session<'_> {
     }
 
     pub(super) fn run_deviations(&self, deviations: &[Deviation]) -> Outcome {
-        self.run(Driver::of(&Schedule::Deviations(deviations.to_vec())), false)
+        self.run(Driver::following(deviations), false)
     }
 
     fn record(&self, deviations: &[Deviation]) -> Outcome {
-        self.run(Driver::of(&Schedule::Deviations(deviations.to_vec())), true)
+        self.run(Driver::following(deviations), true)
     }
 
     fn search(&self, seed: u64) -> Result<Report, Failure> {

@@ -117,10 +117,9 @@ impl Least<'_> {
             search.begin();
             let outcome = self.session.run(Driver::Search(search), false);
             self.count(&outcome);
-            if outcome.problem.is_some() {
-                return Some(outcome).filter(|outcome| {
-                    outcome.problem.as_ref().is_some_and(|problem| problem.kind() == self.kind)
-                });
+            if let Some(problem) = &outcome.problem {
+                let is_the_same = problem.kind() == self.kind;
+                return is_the_same.then_some(outcome);
             }
             let Driver::Search(unfinished) = outcome.driver else { return None };
             search = unfinished;

@@ -1,9 +1,7 @@
 //! [`virtual_time`] and [`wait`]: tests in which time passes when nobody has anything to do.
 
 use super::session::on_a_thread;
-use super::driver::Driver;
 use super::explorer::Plan;
-use super::schedule::Schedule;
 use crate::observe::{self, Op};
 use crate::park::{WaitReason, park};
 use crate::race::detector::Edge;
@@ -54,15 +52,7 @@ where
     let created_at = Location::caller();
     let (result, problem) = on_a_thread(move |explorer, worker| {
         let mut result = None;
-        let driver = Driver::of(&Schedule::Deviations(Vec::new()));
-        let plan = Plan {
-            driver,
-            preempts: false,
-            eager_time: false,
-            most_steps: MOST_STEPS,
-            records: false,
-            prints_panics: true,
-        };
+        let plan = Plan { most_steps: MOST_STEPS, prints_panics: true, ..Plan::nothing() };
         let main = || result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)));
         let outcome = explorer.explore(worker, plan, created_at, main);
         (result, outcome.problem.map(|problem| problem.to_string()))

@@ -46,10 +46,6 @@ impl Worker {
         self.timers.take();
     }
 
-    pub(crate) fn take_ready(&self, g: NonNull<G>) {
-        self.ready.borrow_mut().take(g);
-    }
-
     /// Runs the goroutine until it gives its thread back. Whether it has ended.
     #[inline(never)]
     pub(crate) fn resume_explored(&self, g: NonNull<G>) -> bool {
