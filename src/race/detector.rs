@@ -246,15 +246,6 @@ impl Detector {
         self.spare.truncate(64);
     }
 
-    fn new_clock(&mut self) -> Clock {
-        let mut clock = self.spare.pop().unwrap_or_default();
-        clock.clear();
-        clock
-    }
-
-    fn stack(&self) -> Option<Arc<Backtrace>> {
-        self.keeps_stacks.then(|| Arc::new(Backtrace::force_capture()))
-    }
 
     /// The strand of a goroutine or thread, made at its first deed if its start was not told.
     fn strand(&mut self, g: &G) -> u32 {
@@ -278,10 +269,10 @@ impl Detector {
             id: g.id,
             name: g.extra.as_ref().and_then(|extra| extra.name.clone()),
             created_at: g.created_at,
-            created_in: if g.is_thread() { None } else { self.stack() },
+            created_in: stack(self.keeps_stacks && !g.is_thread()),
             is_thread: g.is_thread(),
         };
-        let mut clock = self.new_clock();
+        let mut clock = empty_clock(&mut self.spare);
         if let Some(parent) = parent {
             clock.copy_from(self.strands[parent as usize].publish(parent));
         }
@@ -361,12 +352,7 @@ impl Detector {
     }
 
     fn release(&mut self, me: u32, object: usize) {
-        let spare = &mut self.spare;
-        let clock = self.sync.entry(object).or_insert_with(|| {
-            let mut clock = spare.pop().unwrap_or_default();
-            clock.clear();
-            clock
-        });
+        let clock = self.sync.entry(object).or_insert_with(|| empty_clock(&mut self.spare));
         clock.join(self.strands[me as usize].publish(me));
     }
 
@@ -472,16 +458,28 @@ impl Detector {
         };
         let before = before.cloned();
         let who = Arc::clone(&strand.who);
-        let seen = Seen { epoch, who, writes: access.writes, location: access.location, stack: self.stack() };
+        let stack = stack(self.keeps_stacks);
+        let seen = Seen { epoch, who, writes: access.writes, location: access.location, stack };
         let race = before.map(|before| {
             let place = &self.strands[before.epoch.strand as usize];
             let before_has_ended = place.has_ended || !Arc::ptr_eq(&place.who, &before.who);
             Race { address: access.address, now: seen.clone(), before, before_has_ended }
         });
-        let strand = &self.strands[me as usize];
-        self.variables.entry(access.variable).or_default().note(seen, |seen| strand.has_seen(me, seen.epoch));
+        variable.note(seen, |seen| strand.has_seen(me, seen.epoch));
         race
     }
+}
+
+/// The caller's stack, if it is to be kept.
+fn stack(is_kept: bool) -> Option<Arc<Backtrace>> {
+    is_kept.then(|| Arc::new(Backtrace::force_capture()))
+}
+
+/// One that was used before, if there is one.
+fn empty_clock(spare: &mut Vec<Clock>) -> Clock {
+    let mut clock = spare.pop().unwrap_or_default();
+    clock.clear();
+    clock
 }
 
 impl Variable {

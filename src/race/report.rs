@@ -4,7 +4,7 @@
 //! process at the first race, `log_path=FILE` writes the reports to `FILE.PID` instead of stderr, `exitcode=N` is the
 //! status of a process that has had races (66 unless it is set), and `atexit_sleep_ms` is taken and ignored.
 
-use super::detector::{Race, Seen, Who};
+use super::detector::{Race, Who};
 use crate::report::report;
 use std::backtrace::Backtrace;
 use std::collections::BTreeSet;
@@ -95,22 +95,13 @@ extern "C" fn at_exit() {
 
 impl fmt::Display for Race {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = |seen: &Seen| if seen.writes { "rite" } else { "ead" };
-        let first = |seen: &Seen| if seen.writes { "W" } else { "R" };
-        let small = |seen: &Seen| if seen.writes { "w" } else { "r" };
         let (now, before) = (&self.now, &self.before);
+        let (first, second) =
+            (if now.writes { "Write" } else { "Read" }, if before.writes { "write" } else { "read" });
         writeln!(f, "WARNING: DATA RACE")?;
-        writeln!(f, "{}{} at {:#014x} by {}:", first(now), verb(now), self.address, now.who)?;
+        writeln!(f, "{first} at {:#014x} by {}:", self.address, now.who)?;
         write_place(f, now.location, now.stack.as_deref())?;
-        let previous = before;
-        writeln!(
-            f,
-            "\nPrevious {}{} at {:#014x} by {}:",
-            small(previous),
-            verb(previous),
-            self.address,
-            previous.who
-        )?;
+        writeln!(f, "\nPrevious {second} at {:#014x} by {}:", self.address, before.who)?;
         write_place(f, before.location, before.stack.as_deref())?;
         write_creation(f, &now.who, "running")?;
         if now.who.id != before.who.id {
