@@ -1,40 +1,10 @@
-//! `observe` for the loom models: nobody watches.
+//! `observe` for the loom models: nobody watches. The operations are the same ones.
 
-/// See `testing::op`.
-#[derive(Clone, Copy)]
-pub(crate) enum Op {
-    MutexLock,
-    MutexTryLock,
-    MutexUnlock,
-    RwLockRead,
-    RwLockTryRead,
-    RwLockWrite,
-    RwLockTryWrite,
-    RwLockUnlock,
-    RwLockDowngrade,
-    CondvarWait,
-    CondvarNotify,
-    Once,
-    OnceWait,
-    OnceGet,
-    Barrier,
-    WaitGroupAdd,
-    WaitGroupDone,
-    WaitGroupWait,
-    Acquire,
-    TryAcquire,
-    Release,
-    Available,
-    Send,
-    TrySend,
-    Receive,
-    TryReceive,
-    CloseSenders,
-    CloseReceivers,
-    ChannelState,
-    Select,
-    SetClock,
-}
+#[path = "testing/op.rs"]
+#[allow(dead_code)]
+mod op;
+
+pub(crate) use op::Op;
 
 pub(crate) fn is_on() -> bool {
     false
