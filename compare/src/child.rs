@@ -22,8 +22,6 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-const NO_SUCH_JOB: u8 = 3;
-
 /// How often and with how many.
 pub struct Round {
     pub count: usize,
@@ -57,7 +55,7 @@ pub fn run(system: &System, job: &Job, round: &Round) -> Outcome {
         Err(why) => return Outcome::None(why),
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    if output.status.code() == Some(NO_SUCH_JOB.into()) {
+    if output.status.code() == Some(program::NO_SUCH_JOB.into()) {
         return Outcome::None(text.trim().to_owned());
     }
     if !output.status.success() {
@@ -119,17 +117,11 @@ pub fn run_here(system: &System, job: &Job, count: usize, warm_up: usize) -> Exi
         Kind::Binary { path, .. } => return run_binary(&path(), job, count, warm_up, counter.ok()),
         Kind::Here(program) => program(job.name).measure(count, warm_up),
     };
-    match result {
-        Ok(values) => {
-            println!("{}", program::line(&values));
-            print_instructions(counter.ok());
-            ExitCode::SUCCESS
-        }
-        Err(reason) => {
-            println!("{reason}");
-            ExitCode::from(NO_SUCH_JOB)
-        }
+    let status = program::report(&result);
+    if result.is_ok() {
+        print_instructions(counter.ok());
     }
+    status
 }
 
 fn run_binary(path: &Path, job: &Job, count: usize, warm_up: usize, counter: Option<Counter>) -> ExitCode {

@@ -22,14 +22,14 @@ pub fn binary() -> PathBuf {
 ///
 /// # Errors
 /// Why there is no Go side.
-pub fn build() -> Result<PathBuf, String> {
+pub fn build() -> Result<(), String> {
     let failed = |error: std::io::Error| format!("no Go toolchain (run compare/setup): {error}");
     std::fs::create_dir_all(folder().join(".go")).map_err(failed)?;
     let mut command = Command::new(toolchain());
     command.args(["build", "-o"]).arg(binary()).arg(".").current_dir(folder().join("go"));
     let output = command.output().map_err(failed)?;
     if output.status.success() {
-        return Ok(binary());
+        return Ok(());
     }
     Err(format!("it does not build: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }

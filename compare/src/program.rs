@@ -1,6 +1,10 @@
 //! A job as one system does it.
 
 use crate::work::Values;
+use std::process::ExitCode;
+
+/// The status of a round of a job that the system does not have.
+pub const NO_SUCH_JOB: u8 = 3;
 
 /// What a system has for a job.
 pub enum Program {
@@ -31,7 +35,16 @@ impl Program {
     }
 }
 
-/// Values as a line of the protocol between the comparison and its rounds; see `child.rs`.
-pub fn line(values: &[f64]) -> String {
-    values.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(" ")
+/// Prints what came of a round, or why nothing did, in the protocol between the comparison and its rounds (`child.rs`).
+pub fn report(result: &Result<Values, &str>) -> ExitCode {
+    match result {
+        Ok(values) => {
+            println!("{}", values.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(" "));
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            println!("{reason}");
+            ExitCode::from(NO_SUCH_JOB)
+        }
+    }
 }

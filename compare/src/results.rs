@@ -77,7 +77,7 @@ impl Field {
         for system in systems {
             match system.kind {
                 Kind::Binary { build, .. } => match build() {
-                    Ok(_) => field.present.push(system),
+                    Ok(()) => field.present.push(system),
                     Err(why) => _ = field.absent.insert(system.name, why),
                 },
                 Kind::Here(_) => field.present.push(system),

@@ -10,7 +10,7 @@ pub enum Kind {
     /// In this binary.
     Here(fn(&str) -> Program),
     /// A binary of its own, which knows the same jobs: where it is, and how to build it.
-    Binary { path: fn() -> PathBuf, build: fn() -> Result<PathBuf, String> },
+    Binary { path: fn() -> PathBuf, build: fn() -> Result<(), String> },
 }
 
 pub struct System {

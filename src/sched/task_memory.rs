@@ -12,6 +12,7 @@
 //! so do all of them under a sanitizer, which could not see a use after free otherwise.
 
 use super::worker::Worker;
+use crate::stack::guard;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
@@ -163,11 +164,11 @@ fn carve(class: usize, chunk: usize) -> Vec<Block> {
     let align = if is_huge { LARGEST_CHUNK } else { crate::stack::PAGE };
     let layout = Layout::from_size_align(chunk, align).expect("a valid layout");
     let start = from_global(layout);
+    let address = start.as_ptr().expose_provenance();
     if is_huge {
-        // SAFETY: advice on memory of ours, which changes none of its content.
-        unsafe { libc::madvise(start.as_ptr().cast(), chunk, libc::MADV_HUGEPAGE) };
+        guard::use_huge_pages(address, chunk, true);
     }
-    crate::stack::guard::populate(&[start.as_ptr().expose_provenance()], |start| (start, chunk));
+    guard::populate(&[address], |start| (start, chunk));
     let size = SIZES[class];
     (0..chunk / size)
         .rev()

@@ -61,8 +61,14 @@ pub(crate) unsafe fn discard(slots: &[usize], part: impl Fn(usize) -> (usize, us
     }
 }
 
+/// Whether the kernel is to back the part with huge pages. Best effort: where there are none, nothing is lost.
+pub(crate) fn use_huge_pages(start: usize, length: usize, yes: bool) {
+    madvise(start, length, if yes { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE });
+}
+
 fn madvise(start: usize, length: usize, advice: libc::c_int) -> bool {
-    // SAFETY: the callers name parts of slots that they own and that hold no live data.
+    // SAFETY: the callers name parts of slots that they own and that hold no live data; or, with advice on huge pages,
+    // whatever part, since that changes no content.
     unsafe { libc::madvise(std::ptr::without_provenance_mut(start), length, advice) == 0 }
 }
 

@@ -94,9 +94,8 @@ impl Range {
             let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
             return Err(StackError::Memory { errno });
         }
-        // Huge pages would commit 2 MiB where 4 KiB are touched. Where they do not exist, nothing is lost.
-        // SAFETY: as above.
-        unsafe { libc::madvise(at, length, libc::MADV_NOHUGEPAGE) };
+        // Huge pages would commit 2 MiB where 4 KiB are touched.
+        super::guard::use_huge_pages(start, length, false);
         *carved = offset + length;
         Ok(start)
     }

@@ -5,7 +5,7 @@ mod computing;
 mod scale;
 
 use compare::program::Program::{self, Run, Skip};
-use compare::program::line;
+use compare::program::report;
 use compare::work::{Values, memory, parked, per, workers};
 use lisle::sync::{Mutex, OnceLock, RwLock, WaitGroup};
 use lisle::{go, yield_now};
@@ -22,16 +22,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let number = |text: &str| text.parse().expect("a number");
-    match program(job).measure(number(count), number(warm_up)) {
-        Ok(values) => {
-            println!("{}", line(&values));
-            ExitCode::SUCCESS
-        }
-        Err(reason) => {
-            println!("{reason}");
-            ExitCode::from(3)
-        }
-    }
+    report(&program(job).measure(number(count), number(warm_up)))
 }
 
 fn program(job: &str) -> Program {
