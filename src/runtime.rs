@@ -1,9 +1,9 @@
 //! Starting and stopping: [`Config`], the global runtime, private ones ([`Runtime`]), and [`run`].
 
 use crate::report::{discard_payload, report};
+use crate::sched::Scheduler;
 use crate::sched::watchdog::StuckReport;
 use crate::sched::worker::Worker;
-use crate::sched::Scheduler;
 use crate::spawn::{Builder, JoinHandle};
 use crate::stack::DEFAULT_STACK_SIZE;
 use std::any::Any;
@@ -275,9 +275,10 @@ pub(crate) fn with_scheduler<R>(f: impl FnOnce(&Arc<Scheduler>) -> io::Result<R>
 
 fn global() -> io::Result<Arc<Scheduler>> {
     let global = GLOBAL.get_or_init(|| Config::new().start_scheduler());
-    global.as_ref().map(Arc::clone).map_err(|error| {
-        io::Error::new(error.kind(), format!("lisle's runtime could not start: {error}"))
-    })
+    global
+        .as_ref()
+        .map(Arc::clone)
+        .map_err(|error| io::Error::new(error.kind(), format!("lisle's runtime could not start: {error}")))
 }
 
 /// A runtime of its own: workers, watchdog, goroutines. Most programs do without: [`go`](crate::go())

@@ -86,11 +86,7 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let data = Arc::new(ScopeData {
-        running: AtomicUsize::new(0),
-        owner: Mutex::new(None),
-        panic: Mutex::new(None),
-    });
+    let data = Arc::new(ScopeData { running: AtomicUsize::new(0), owner: Mutex::new(None), panic: Mutex::new(None) });
     observe::forget(Arc::as_ptr(&data).addr());
     let scope = Scope { data, scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));

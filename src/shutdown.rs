@@ -287,8 +287,12 @@ impl Inner {
     }
 
     fn assert_not_tracked(&self, id: u64) {
-        let is_tracked = self.state().tracked.values().any(|tracked| tracked.goroutine.as_ref().is_some_and(|g| g.id() == id));
-        assert!(!is_tracked, "Tracker::shutdown was called by a goroutine that it tracks: it would wait for its own end");
+        let is_tracked =
+            self.state().tracked.values().any(|tracked| tracked.goroutine.as_ref().is_some_and(|g| g.id() == id));
+        assert!(
+            !is_tracked,
+            "Tracker::shutdown was called by a goroutine that it tracks: it would wait for its own end"
+        );
     }
 }
 

@@ -357,7 +357,6 @@ pub(crate) fn start_explored(
     started.expect("the explorer's runtime takes goroutines")
 }
 
-
 /// Starts a goroutine for a call that was accepted earlier: also while others wait for stacks, when new ones
 /// are refused. Nobody joins it. After a shutdown the call is dropped.
 pub(crate) fn start_accepted(

@@ -44,8 +44,8 @@ pub use error::{Refusal, SubmitError};
 pub use task::{Cancelled, Handle};
 
 use crate::atomics::{Mutex, lock};
-use crate::observe;
 use crate::context::{self, AfterFunc, Context};
+use crate::observe;
 use crate::park::with_current;
 use crate::runtime::with_scheduler;
 use crate::sched::Scheduler;

@@ -65,15 +65,37 @@ pub(crate) enum Edge {
     /// Leaves what was done so far in the object.
     Release(usize),
     /// A message goes into a channel's buffer. Here and below: the numbers of those for whom, 0 for who tells.
-    Buffered { channel: usize, capacity: usize, sender: u64 },
+    Buffered {
+        channel: usize,
+        capacity: usize,
+        sender: u64,
+    },
     /// A message leaves the buffer.
-    Unbuffered { channel: usize, capacity: usize, receiver: u64 },
+    Unbuffered {
+        channel: usize,
+        capacity: usize,
+        receiver: u64,
+    },
     /// A message goes from one goroutine to another without a buffer between them.
-    Handed { channel: usize, capacity: usize, from: u64, to: u64 },
-    Load { atomic: usize, ordering: Ordering },
-    Store { atomic: usize, ordering: Ordering },
+    Handed {
+        channel: usize,
+        capacity: usize,
+        from: u64,
+        to: u64,
+    },
+    Load {
+        atomic: usize,
+        ordering: Ordering,
+    },
+    Store {
+        atomic: usize,
+        ordering: Ordering,
+    },
     /// A read-modify-write.
-    Modify { atomic: usize, ordering: Ordering },
+    Modify {
+        atomic: usize,
+        ordering: Ordering,
+    },
     Fence(Ordering),
     /// What all have done so far happens before what the caller does from now on.
     AcquireAll,
@@ -245,7 +267,6 @@ impl Detector {
         }
         self.spare.truncate(64);
     }
-
 
     /// The strand of a goroutine or thread, made at its first deed if its start was not told.
     fn strand(&mut self, g: &G) -> u32 {

@@ -96,8 +96,7 @@ extern "C" fn at_exit() {
 impl fmt::Display for Race {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (now, before) = (&self.now, &self.before);
-        let (first, second) =
-            (if now.writes { "Write" } else { "Read" }, if before.writes { "write" } else { "read" });
+        let (first, second) = (if now.writes { "Write" } else { "Read" }, if before.writes { "write" } else { "read" });
         writeln!(f, "WARNING: DATA RACE")?;
         writeln!(f, "{first} at {:#014x} by {}:", self.address, now.who)?;
         write_place(f, now.location, now.stack.as_deref())?;

@@ -381,8 +381,8 @@ impl Scheduler {
         }
         // One at a time: the place in the table is taken under this lock.
         let _one_at_a_time = lock(&self.dedicated);
-        let free = (self.config.workers..self.table.len())
-            .find(|&index| self.table[index].load(Ordering::Acquire).is_null());
+        let free =
+            (self.config.workers..self.table.len()).find(|&index| self.table[index].load(Ordering::Acquire).is_null());
         let Some(index) = free else { return };
         if let Err(error) = self.start_regular(index) {
             self.watchdog.tell_once(&format!("lisle: a replacement worker did not start: {error}"));

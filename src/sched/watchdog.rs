@@ -113,7 +113,9 @@ impl fmt::Display for StuckReport {
         }
         f.write_str(match self.kind {
             StuckKind::Computing => "\n  help: call lisle::yield_now() in the loop, or Builder::own_thread(true)",
-            StuckKind::Blocked => "\n  help: use lisle::sync instead of std::sync, lisle::blocking for calls that block",
+            StuckKind::Blocked => {
+                "\n  help: use lisle::sync instead of std::sync, lisle::blocking for calls that block"
+            }
             StuckKind::KeepsThread(_) => "\n  help: start it with Builder::own_thread(true)",
         })
     }

@@ -93,7 +93,10 @@ impl fmt::Display for UnsupportedSignal {
             libc::SIGKILL => write!(f, "signal {number} (SIGKILL) cannot be caught: the system does not allow it"),
             libc::SIGSTOP => write!(f, "signal {number} (SIGSTOP) cannot be caught: the system does not allow it"),
             libc::SIGSEGV | libc::SIGBUS => {
-                write!(f, "signal {number} reports a fault of the program itself; lisle's report of stack overflows owns it")
+                write!(
+                    f,
+                    "signal {number} reports a fault of the program itself; lisle's report of stack overflows owns it"
+                )
             }
             libc::SIGILL | libc::SIGFPE | libc::SIGTRAP => {
                 write!(f, "signal {number} reports a fault of the program itself, which cannot go on after it")

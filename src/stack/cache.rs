@@ -144,7 +144,11 @@ fn prepare_run(slot: usize, count: usize, into: &mut Vec<Stack>) -> Result<(), S
     guard::populate(&slots.cold, first_page);
     guard::populate(&slots.raw, first_page);
     into.extend(
-        slots.raw.into_iter().chain(slots.cold).chain(slots.warm)
+        slots
+            .raw
+            .into_iter()
+            .chain(slots.cold)
+            .chain(slots.warm)
             // SAFETY: withdrawn from the pool, hence ours alone, carved and guarded.
             .map(|start| unsafe { Stack::from_slot(start, slot) }),
     );

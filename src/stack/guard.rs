@@ -83,9 +83,8 @@ fn advise(slots: &[usize], part: impl Fn(usize) -> (usize, usize), advice: libc:
             .collect();
         let total: usize = parts.iter().map(|part| part.iov_len).sum();
         // SAFETY: the vector is valid for the call; the parts are the caller's, as `madvise` above says.
-        let advised = unsafe {
-            libc::syscall(libc::SYS_process_madvise, pidfd, parts.as_ptr(), parts.len(), advice, 0_usize)
-        };
+        let advised =
+            unsafe { libc::syscall(libc::SYS_process_madvise, pidfd, parts.as_ptr(), parts.len(), advice, 0_usize) };
         usize::try_from(advised) == Ok(total)
     });
     // SAFETY: opened in `own_pidfd` for this call alone.

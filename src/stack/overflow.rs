@@ -154,11 +154,8 @@ impl SignalStack {
 
 impl Drop for SignalStack {
     fn drop(&mut self) {
-        let none = libc::stack_t {
-            ss_sp: std::ptr::null_mut(),
-            ss_flags: libc::SS_DISABLE,
-            ss_size: self.memory.len(),
-        };
+        let none =
+            libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: self.memory.len() };
         // SAFETY: no handler is running on it: we are running, on the thread's own stack.
         unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) };
     }

@@ -1,7 +1,7 @@
 //! [`Config`] and [`Strategy`]: how a check goes about it.
 
-use super::session;
 use super::failure::Failure;
+use super::session;
 use std::time::Duration;
 
 /// How schedules are chosen.

@@ -44,13 +44,18 @@ pub(crate) struct Decision<'a> {
 pub(crate) enum Driver {
     Random(Random),
     Pct(Box<Pct>),
-    RoundRobin { quantum: u32, left: u32 },
+    RoundRobin {
+        quantum: u32,
+        left: u32,
+    },
     /// Who has been made begins at once, before its maker goes on; else nobody is preempted, and of those that can run it is the oldest.
     Oldest,
     /// At each point the youngest of all goes first.
     Youngest,
     /// The plain order, but for one preemption: at this of the points where a goroutine is in the middle of something.
-    Once { left: u64 },
+    Once {
+        left: u64,
+    },
     Replay(Replay),
     Search(Box<Search>),
 }
@@ -151,9 +156,8 @@ pub(crate) struct Replay {
 
 impl Replay {
     fn new(list: &[Deviation]) -> Self {
-        let entry = |deviation: &Deviation| {
-            ((deviation.at, matches!(deviation.choice, Choice::Run(_))), deviation.choice)
-        };
+        let entry =
+            |deviation: &Deviation| ((deviation.at, matches!(deviation.choice, Choice::Run(_))), deviation.choice);
         Self { list: list.iter().map(entry).collect() }
     }
 

@@ -23,11 +23,11 @@
 use super::driver::Driver;
 use super::failure::Problem;
 use super::op::At;
-use super::schedule::Deviation;
 use super::run::{Run, Turn};
+use super::schedule::Deviation;
 use super::trace::{Event, Line};
-use crate::race::detector::{Detector, Race};
 use crate::park::running;
+use crate::race::detector::{Detector, Race};
 use crate::sched::g::{G, RunState};
 use crate::sched::keep_thread;
 use crate::sched::task::ResultSlot;

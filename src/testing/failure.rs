@@ -70,7 +70,8 @@ impl fmt::Display for Blocked {
             reason => write!(f, " waits in {reason} at {}", self.at.location)?,
         }
         if let Some((holder, since)) = self.holder {
-            let whose = if holder == self.id { String::from("it holds itself") } else { format!("goroutine {holder} holds") };
+            let whose =
+                if holder == self.id { String::from("it holds itself") } else { format!("goroutine {holder} holds") };
             write!(f, "; {whose} the lock since {since}")?;
         }
         if let Some(joined) = self.joined {
@@ -118,9 +119,8 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, blocked: &[Blocked]| {
-            blocked.iter().try_for_each(|one| write!(f, "\n  {one}"))
-        };
+        let list =
+            |f: &mut fmt::Formatter<'_>, blocked: &[Blocked]| blocked.iter().try_for_each(|one| write!(f, "\n  {one}"));
         match self {
             Self::Panic(text) => f.write_str(text),
             Self::Deadlock(blocked) => {
@@ -128,7 +128,9 @@ impl fmt::Display for Problem {
                 list(f, blocked)
             }
             Self::LostWakeup(blocked) => {
-                f.write_str("lost wake-up: all goroutines wait, one of them for a notification that came before it waited")?;
+                f.write_str(
+                    "lost wake-up: all goroutines wait, one of them for a notification that came before it waited",
+                )?;
                 list(f, blocked)
             }
             Self::LeftOver(blocked) => {

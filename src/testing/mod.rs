@@ -72,7 +72,6 @@
 //! in place of std's. Here the program itself runs. `loom` also models weak memory, which is not done here: atomics have
 //! the values of a sequentially consistent machine, while what their orderings publish is known to the race detector.
 
-mod session;
 mod config;
 pub(crate) mod driver;
 pub(crate) mod explorer;
@@ -82,9 +81,10 @@ mod quiet;
 mod run;
 pub(crate) mod schedule;
 pub(crate) mod search;
+mod session;
 mod shrink;
-mod trace;
 mod time;
+mod trace;
 
 #[doc = include_str!("bugs.md")]
 pub mod bugs {}

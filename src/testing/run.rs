@@ -304,9 +304,10 @@ impl Run {
         let strand = &self.strands[index];
         // SAFETY: it has not ended.
         let reason = unsafe { strand.g.as_ref() }.wait_reason();
-        let holder = self.holders.get(&strand.at.object).filter(|_| {
-            matches!(reason, WaitReason::Mutex | WaitReason::RwLockRead | WaitReason::RwLockWrite)
-        });
+        let holder = self
+            .holders
+            .get(&strand.at.object)
+            .filter(|_| matches!(reason, WaitReason::Mutex | WaitReason::RwLockRead | WaitReason::RwLockWrite));
         let unheard = self.unheard.get(&strand.at.object).filter(|_| reason == WaitReason::Condvar);
         let joined = if strand.at.op == Op::Join {
             self.strands.iter().position(|other| other.g.addr().get() == strand.at.object).map(|i| i as u64 + 1)

@@ -4,12 +4,12 @@
 //! debugging: Zeller and Hildebrandt, 2002). Then it is looked, exhaustively but for a bounded time, for a schedule with
 //! even fewer preemptions: it may need other ones.
 
-use super::session::Session;
 use super::driver::Driver;
 use super::explorer::Outcome;
 use super::failure::FailureKind;
 use super::schedule::Deviation;
 use super::search::Search;
+use super::session::Session;
 use std::cell::Cell;
 
 /// Schedules that are tried, at most: each that fails leaks its goroutines.

@@ -1,7 +1,7 @@
 //! [`virtual_time`] and [`wait`]: tests in which time passes when nobody has anything to do.
 
-use super::session::on_a_thread;
 use super::explorer::Plan;
+use super::session::on_a_thread;
 use crate::observe::{self, Op};
 use crate::park::{WaitReason, park};
 use crate::race::detector::Edge;
