@@ -24,7 +24,8 @@ fn sleepers_wake_in_order_of_their_deadlines() {
     let runtime = common::one_worker();
     let (send, receive) = mpsc::channel();
     runtime.run(move || {
-        let start = Instant::now() + Duration::from_millis(5);
+        // Late enough for all to be asleep: under the race detector beside other tests, to start them takes long.
+        let start = Instant::now() + Duration::from_millis(500);
         let handles: Vec<_> = (0..20)
             .rev()
             .map(|i| {
