@@ -54,7 +54,7 @@ enum Command {
     WaitGroups {
         #[command(flatten)]
         sections: Sections,
-        /// The folder whose files are counted. Default: this project, without target/ and .git/.
+        /// The folder whose files are counted. Default: this project, without target/ and what is hidden.
         folder: Option<PathBuf>,
     },
     /// Data races and what is left of them in Rust, the tools that find it; mutex or channel, measured
@@ -68,7 +68,7 @@ enum Command {
     GoroutinePatterns {
         #[command(flatten)]
         sections: Sections,
-        /// The folder whose files are read. Default: this project, without target/ and .git/.
+        /// The folder whose files are read. Default: this project, without target/ and what is hidden.
         folder: Option<PathBuf>,
         /// How many files are worked on at once. Default: twice the number of workers, so that some read while others
         /// compute.

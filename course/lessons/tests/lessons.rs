@@ -206,6 +206,15 @@ fn goroutine_patterns_agree_on_the_totals() {
 }
 
 #[test]
+fn goroutine_patterns_agree_although_the_progress_is_kept_in_the_folder_that_they_read() {
+    let folder = Folder::with_tree("progress-within");
+    let mut program = week7(&["goroutine_patterns"]);
+    program.arg(&folder.0).env("WEEK7_PROGRESS", folder.0.join(".progress"));
+    let text = output(program);
+    assert_eq!(text.lines().filter(|line| line.starts_with("same totals; ")).count(), 5, "{text}");
+}
+
+#[test]
 fn goroutine_patterns_tells_of_a_folder_that_is_not_there() {
     let output = week7(&["goroutine_patterns", "/no/such/folder"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));

@@ -101,7 +101,9 @@ fn list(folder: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
-        let left_out = kind.is_dir() && (entry.file_name() == "target" || entry.file_name() == ".git");
+        // Hidden ones as well: among them is the file in which the progress of the course is kept meanwhile.
+        let left_out =
+            kind.is_dir() && entry.file_name() == "target" || entry.file_name().as_encoded_bytes().starts_with(b".");
         if (kind.is_file() || kind.is_dir()) && !left_out {
             entries.push((entry.path(), kind.is_dir()));
         }
