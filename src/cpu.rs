@@ -27,6 +27,11 @@ impl ObservedThread {
         self.id.store(unsafe { libc::gettid() }, Ordering::Relaxed);
     }
 
+    /// The kernel's number of it; 0 before there was one.
+    pub(crate) fn id(&self) -> i32 {
+        self.id.load(Ordering::Relaxed)
+    }
+
     /// Time that it has used; zero if it has ended. Some 300 ns.
     pub(crate) fn cpu_time(&self) -> Duration {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -40,7 +40,7 @@ use crossbeam_utils::sync::Parker;
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 use std::time::Instant;
 
 /// What a goroutine waits for, as reports show it.
@@ -417,16 +417,25 @@ fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
     g.set_wait_reason(reason);
     match keep_thread::reason_to(worker, g, pinned) {
         None => {
-            pinned.state.set(RunState::Parked);
-            switch_out(pinned);
+            switch_out(pinned, RunState::Parked);
         }
         Some(why) => keep_thread::park_in_place(worker, g, pinned, why),
     }
     g.set_wait_reason(WaitReason::None);
 }
 
+/// Notes where the goroutine is, for dumps, and that it is in this state from now on.
 #[inline(always)]
-pub(crate) fn switch_out(pinned: &Pinned) {
+pub(crate) fn leave_traces(pinned: &Pinned, state: RunState) {
+    pinned.registers.set(crate::debug::unwind::here());
+    // Who sees the state sees the registers.
+    compiler_fence(Ordering::SeqCst);
+    pinned.state.set(state);
+}
+
+#[inline(always)]
+pub(crate) fn switch_out(pinned: &Pinned, state: RunState) {
+    leave_traces(pinned, state);
     // SAFETY: the yielder lives on this goroutine's stack from its entry to its end, and we run on that
     // stack now (`keep_thread::reason_to` has compared the stack pointer with its bounds).
     unsafe { (*pinned.yielder.get()).suspend(()) };
@@ -452,9 +461,8 @@ pub(crate) fn yield_goroutine(worker: &Worker, g: &G) {
     if keep_thread::reason_to(worker, g, pinned).is_some() {
         return;
     }
-    pinned.state.set(RunState::Ready);
     worker.push_yielded(g);
-    switch_out(pinned);
+    switch_out(pinned, RunState::Ready);
 }
 
 /// Lisle operations that a goroutine may do before it lets its neighbours run.
@@ -577,9 +585,9 @@ fn thread_self() -> &'static ThreadSelf {
 fn new_thread_self() -> ThreadSelf {
     static VTABLE: TaskVTable = TaskVTable { run: |_| (), cancel: |_| (), deallocate: deallocate_thread };
     let parker = Parker::new();
-    let name = std::thread::current().name().map(Into::into);
+    let name: Option<std::sync::Arc<str>> = std::thread::current().name().map(Into::into);
     let wake = ThreadWake { unparker: parker.unparker().clone(), user_token: AtomicBool::new(false) };
-    let extra = Extra { name, thread: Some(wake), ..Extra::default() };
+    let extra = Extra { name: crate::debug::Text::from(name), thread: Some(wake), ..Extra::default() };
     let id = crate::sched::next_id_outside();
     let g = Box::new(G::new(&VTABLE, id, 0, Location::caller(), false, Some(Box::new(extra))));
     let pointer = NonNull::from(Box::leak(g));

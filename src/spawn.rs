@@ -333,10 +333,11 @@ impl Builder {
         created_at: &'static Location<'static>,
         scope: Option<&Scope<'_, '_>>,
     ) -> NewTask {
-        let plain = self.name.is_none() && self.stack_size.is_none() && !self.own_thread;
+        let labels = crate::debug::labels::current();
+        let plain = self.name.is_none() && self.stack_size.is_none() && !self.own_thread && labels.is_empty();
         let extra = (!plain).then(|| {
             let Self { name, stack_size, own_thread } = self;
-            Box::new(Extra { name, stack_size, own_thread, thread: None })
+            Box::new(Extra { name: name.into(), labels, stack_size, own_thread, thread: None })
         });
         NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
     }

@@ -288,7 +288,7 @@ impl Detector {
         self.sync.remove(&crate::park::token_of(g));
         let who = Who {
             id: g.id,
-            name: g.extra.as_ref().and_then(|extra| extra.name.clone()),
+            name: g.extra.as_ref().and_then(|extra| extra.name.shared()),
             created_at: g.created_at,
             created_in: stack(self.keeps_stacks && !g.is_thread()),
             is_thread: g.is_thread(),

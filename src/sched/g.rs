@@ -34,15 +34,17 @@
 
 use super::inbox::Linked;
 use super::worker::{Worker, WorkerShared};
+use crate::debug::Text;
+use crate::debug::unwind::Registers;
 use crate::local::Locals;
 use crate::park::WaitReason;
 use crate::stack::Stack;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 
 pub(crate) const STARTED: u8 = 1;
 pub(crate) const PENDING: u8 = 2;
@@ -66,7 +68,9 @@ pub(crate) struct TaskVTable {
 /// What only some goroutines have, so that the others stay small.
 #[derive(Default)]
 pub(crate) struct Extra {
-    pub(crate) name: Option<Arc<str>>,
+    pub(crate) name: Text,
+    /// The labels that it begins with.
+    pub(crate) labels: Text,
     pub(crate) stack_size: Option<usize>,
     pub(crate) own_thread: bool,
     /// Set for the stand-in of a plain OS thread.
@@ -81,6 +85,7 @@ pub(crate) struct ThreadWake {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub(crate) enum RunState {
     Running,
     /// In its worker's ready queue.
@@ -93,21 +98,32 @@ pub(crate) enum RunState {
 /// The part that only the home worker's thread touches: plain cells, no atomics. It lies at the high end
 /// of the goroutine's stack, from start to end: a goroutine that has not started need not have one, and the
 /// page is touched anyway.
+///
+/// Dumps read it from other threads, by way of the kernel: `debug::registry` says what the order of the writes to
+/// `g`, `slice`, `registers` and `state` has to be.
+#[repr(C)]
 pub(crate) struct Pinned {
     pub(crate) state: Cell<RunState>,
     /// Ends the present wait, or the next: it says "look again" and nothing more.
     pub(crate) token: Cell<bool>,
     /// The token of the user's `park` and `unpark`, which lisle's own waits must not eat up.
     pub(crate) user_token: Cell<bool>,
+    /// It has called `exit`.
+    pub(crate) exiting: Cell<bool>,
     /// How many `no_switch` calls are open.
     pub(crate) no_switch: Cell<u32>,
     pub(crate) yielder: Cell<*const Yielder>,
     /// The usable stack: lowest address, highest address.
     pub(crate) stack_bounds: Cell<(usize, usize)>,
-    /// It has called `exit`.
-    pub(crate) exiting: Cell<bool>,
-    pub(crate) locals: Locals,
     coroutine: UnsafeCell<ManuallyDrop<Coroutine>>,
+    /// Its worker's number of the slice in which it runs, or ran last; 0 before the first.
+    pub(crate) slice: AtomicU64,
+    /// Where it left its thread; all zero before it has run.
+    pub(crate) registers: Cell<Registers>,
+    /// Whose stack this is; null when it is nobody's.
+    pub(crate) g: AtomicPtr<G>,
+    pub(crate) locals: Locals,
+    pub(crate) labels: RefCell<Text>,
 }
 
 const _: () = assert!(size_of::<Pinned>() <= crate::stack::RESERVED);
@@ -119,11 +135,11 @@ pub(crate) struct G {
     pub(crate) wake: AtomicU8,
     /// See `task.rs`.
     pub(crate) join: AtomicU8,
-    wait_reason: AtomicU8,
+    pub(crate) wait_reason: AtomicU8,
     /// Its closure is not `Send`: it must start, or be dropped, on the thread that created it.
     pub(crate) is_local: bool,
     link: AtomicPtr<G>,
-    home: AtomicPtr<WorkerShared>,
+    pub(crate) home: AtomicPtr<WorkerShared>,
     /// Where `Pinned` lies while the goroutine is started. Read and written at home only.
     pinned: Cell<*const Pinned>,
     pub(crate) id: u64,
@@ -186,7 +202,7 @@ impl G {
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.extra.as_ref()?.name.as_deref()
+        self.extra.as_ref()?.name.as_str()
     }
 
     /// Whether it stands for a plain OS thread.
@@ -267,6 +283,10 @@ impl G {
             exiting: Cell::new(false),
             locals: Locals::new(),
             coroutine: UnsafeCell::new(ManuallyDrop::new(coroutine)),
+            slice: AtomicU64::new(0),
+            registers: Cell::default(),
+            g: AtomicPtr::new(std::ptr::null_mut()),
+            labels: RefCell::new(self.extra.as_ref().map_or_else(Text::default, |extra| extra.labels.clone())),
         };
         // SAFETY: `reserved` is aligned, writable memory of at least this size (asserted above), which
         // the stack leaves alone.
@@ -276,6 +296,8 @@ impl G {
         let before = self.wake.swap(STARTED, Ordering::AcqRel);
         self.pinned(worker).token.set(before & PENDING != 0);
         self.pinned(worker).user_token.set(before & USER != 0);
+        // The last: who finds it finds the rest.
+        self.pinned(worker).g.store(g.as_ptr(), Ordering::Release);
     }
 
     /// Switches to the goroutine's stack until it parks, yields or ends. Returns whether it ended.
@@ -290,6 +312,9 @@ impl G {
 
     /// The goroutine has returned: it is nobody's from now on. Returns its stack.
     pub(crate) fn retire(&self, worker: &Worker) -> Stack {
+        self.pinned(worker).g.store(std::ptr::null_mut(), Ordering::Relaxed);
+        // Before anything of it is given up: who still finds `g` afterwards has found all of it alive.
+        compiler_fence(Ordering::SeqCst);
         let pinned = std::ptr::from_ref(self.pinned(worker)).cast_mut();
         // A waker that set PENDING meanwhile has pushed or will push; the drainer ignores it then.
         self.wake.store(DONE, Ordering::Release);

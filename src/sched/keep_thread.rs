@@ -75,7 +75,7 @@ pub(crate) fn park_in_place(worker: &Worker, g: &G, pinned: &Pinned, why: KeepTh
     crate::observe::with_explorer(|explorer| {
         explorer.cannot_wait_in_place(KeepThread::describe(why.code()).unwrap_or_default());
     });
-    pinned.state.set(RunState::ParkedInPlace);
+    crate::park::leave_traces(pinned, RunState::ParkedInPlace);
     worker.shared.begin_keep(why);
     worker.scheduler.provide_runner();
     while !pinned.token.replace(false) {

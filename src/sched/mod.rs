@@ -17,6 +17,7 @@
 //! | `inbox`, `idle` | how others hand over work, and how nobody sleeps through it (proof sketch there) |
 //! | `deferred` | calls to be made at a point in time, each in a goroutine of its own |
 //! | `keep_thread`, `scan`, `lint` | when a goroutine must not switch |
+//! | `slice_log` | since when a goroutine has waited, without a look at the clock at each park |
 //! | `watchdog` | stuck workers, replacements, housekeeping |
 //! | this file | what the workers of one runtime share |
 //!
@@ -34,6 +35,7 @@ pub(crate) mod inbox;
 pub(crate) mod keep_thread;
 mod lint;
 pub(crate) mod scan;
+pub(crate) mod slice_log;
 pub(crate) mod task;
 pub(crate) mod task_memory;
 pub(crate) mod watchdog;
@@ -48,7 +50,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use watchdog::Watchdog;
 use worker::{Kind, Worker, WorkerShared};
@@ -57,6 +59,8 @@ use worker::{Kind, Worker, WorkerShared};
 pub(crate) const ID_BLOCK: u64 = 16;
 /// Replacement workers that may exist beside the configured ones.
 const MAX_REPLACEMENTS: usize = 256;
+
+static ALL: Mutex<Vec<Weak<Scheduler>>> = Mutex::new(Vec::new());
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -148,7 +152,7 @@ impl Scheduler {
         slab::range()?;
         crate::stack::overflow::install();
         let places = config.workers + MAX_REPLACEMENTS;
-        Ok(Arc::new(Self {
+        let this = Arc::new(Self {
             config,
             injector: Injector::new(),
             idle: idle::Idle::new(),
@@ -169,7 +173,11 @@ impl Scheduler {
             offenders: Mutex::default(),
             has_offenders: AtomicBool::new(false),
             watchdog: Watchdog::new(),
-        }))
+        });
+        let mut all = lock(&ALL);
+        all.retain(|other| other.strong_count() > 0);
+        all.push(Arc::downgrade(&this));
+        Ok(this)
     }
 
     /// The explorer's worker is the only one.
@@ -264,6 +272,25 @@ impl Scheduler {
         let finished = sum(|w| &w.counters.finished, &self.finished);
         let spawned = sum(|w| &w.counters.spawned, &self.spawned);
         spawned.saturating_sub(finished)
+    }
+
+    /// The schedulers of all runtimes.
+    pub(crate) fn all() -> Vec<Arc<Self>> {
+        lock(&ALL).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Goroutines that exist and have not started, about.
+    pub(crate) fn unstarted(&self) -> u64 {
+        let live = self.live();
+        let started = |worker: &WorkerShared| worker.counters.started.load(Ordering::Relaxed) as u64;
+        let dedicated: u64 = lock(&self.dedicated).iter().map(|worker| started(worker)).sum();
+        live.saturating_sub(dedicated + self.workers().iter().map(started).sum::<u64>())
+    }
+
+    /// The workers that there are, those of goroutines with threads of their own included.
+    pub(crate) fn all_workers(&self) -> Vec<&'static WorkerShared> {
+        let dedicated = lock(&self.dedicated).clone();
+        self.workers().iter().chain(dedicated).collect()
     }
 
     // ---- fresh work ----

@@ -46,6 +46,7 @@ enum Body<F, T> {
 #[repr(C)]
 struct Task<F, T> {
     g: G,
+    /// Right behind `g`: `debug::registry` reads its address there.
     scope: Option<Arc<ScopeData>>,
     /// Never dropped implicitly: freeing the memory must not run user code.
     body: UnsafeCell<ManuallyDrop<Body<F, T>>>,

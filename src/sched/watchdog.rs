@@ -246,6 +246,7 @@ impl Watch {
         let regular = workers.iter().map(|worker| (worker, true));
         for (worker, is_regular) in regular.chain(dedicated.into_iter().map(|worker| (worker, false))) {
             let before = self.seen.iter().find(|seen| std::ptr::eq(seen.worker, worker));
+            worker.note_slices(now);
             let (now_seen, kind) = look(worker, before, now);
             match kind {
                 // A dedicated worker takes no fresh work, whatever it does.
@@ -301,6 +302,9 @@ impl Watch {
         if !all_asleep() {
             return TICK;
         }
+        // For a long time nothing will be taken down.
+        let now = crate::clock::now();
+        scheduler.workers().iter().for_each(|worker| worker.note_slices(now));
         let (warm, _) = crate::stack::cache::pooled();
         if warm > 0 || scheduler.starved() > 0 { HOUSEKEEPING } else { Duration::from_secs(60) }
     }

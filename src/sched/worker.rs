@@ -24,6 +24,7 @@ use super::idle::Sleeper;
 use super::inbox::Inbox;
 use super::keep_thread::KeepThread;
 use super::scan::Scanner;
+use super::slice_log::SliceLog;
 use super::task_memory::TaskMemory;
 use crate::report::AbortOnUnwind;
 use crate::stack::cache::StackCache;
@@ -90,6 +91,8 @@ pub(crate) struct WorkerShared {
     /// 0, or why the running goroutine keeps its thread.
     keeps: AtomicU8,
     pub(crate) thread: crate::cpu::ObservedThread,
+    /// When its slices ended.
+    pub(crate) slices: SliceLog,
 }
 
 /// Those of runtimes that are gone: nobody lists them as victims any more.
@@ -116,6 +119,7 @@ impl WorkerShared {
             keeps_lone: AtomicBool::new(false),
             keeps: AtomicU8::new(0),
             thread: crate::cpu::ObservedThread::default(),
+            slices: SliceLog::default(),
         })))
     }
 
@@ -201,6 +205,14 @@ impl WorkerShared {
     /// Whether a goroutine runs here at the moment.
     pub(crate) fn is_running(&self) -> bool {
         !self.running.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Takes down how far it is, for `slices`. Called now and then by the watchdog.
+    pub(crate) fn note_slices(&self, now: Instant) {
+        let slice = self.counters.slices.load(Ordering::Acquire);
+        // One that keeps its thread to wait has done what it does in its slice.
+        let has_ended = !self.is_running() || self.keeps().is_some();
+        self.slices.note(if has_ended { slice } else { slice.saturating_sub(1) }, now);
     }
 
     #[inline]
@@ -627,12 +639,16 @@ impl Worker {
     fn resume(&self, pointer: NonNull<G>) -> bool {
         // SAFETY: a goroutine in a queue of started ones holds its run reference.
         let g = unsafe { &*pointer.as_ptr() };
-        g.pinned(self).state.set(RunState::Running);
+        let pinned = g.pinned(self);
+        pinned.state.set(RunState::Running);
         self.running.set(Some(pointer));
         self.shared.running.store(pointer.as_ptr(), Ordering::Release);
         let counters = &self.shared.counters;
         counters.ready.store(self.ready.borrow().len() as u64, Ordering::Relaxed);
-        Counters::bump(&counters.slices);
+        let slice = counters.slices.load(Ordering::Relaxed) + 1;
+        counters.slices.store(slice, Ordering::Release);
+        // Before anything on its stack changes.
+        pinned.slice.store(slice, Ordering::Relaxed);
         self.budget.set(self.full_budget);
         if let Some(lint) = &self.lint {
             lint.begin(self);

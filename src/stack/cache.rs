@@ -185,10 +185,26 @@ impl Class {
             // A single one may still fit.
             Err(error) => (range.carve(self.slot).map_err(|_| error)?, 1),
         };
+        CARVED.lock().unwrap_or_else(PoisonError::into_inner).push(Carved { start, slot: self.slot, count });
         self.raw.extend((0..count).rev().map(|index| start + index * self.slot));
         self.slab = (self.slab * 2).min(LARGEST_SLAB);
         Ok(())
     }
+}
+
+/// A run of slots.
+#[derive(Clone, Copy)]
+pub(crate) struct Carved {
+    pub(crate) start: usize,
+    pub(crate) slot: usize,
+    pub(crate) count: usize,
+}
+
+/// All slots that there are. It only grows, with each slab by one.
+static CARVED: Mutex<Vec<Carved>> = Mutex::new(Vec::new());
+
+pub(crate) fn carved() -> Vec<Carved> {
+    CARVED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 fn take_last(from: &mut Vec<usize>, count: usize) -> Vec<usize> {

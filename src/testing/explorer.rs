@@ -145,17 +145,15 @@ impl Explorer {
     /// Gives the thread to the loop, and waits for another turn.
     fn step_back(&self, worker: &Worker, g: &G) {
         let pinned = g.pinned(worker);
-        pinned.state.set(RunState::Ready);
         worker.ready.borrow_mut().push_woken(NonNull::from(g));
-        crate::park::switch_out(pinned);
+        crate::park::switch_out(pinned, RunState::Ready);
     }
 
     /// The schedule ends here: the goroutine goes no further.
     fn abandon(&self, worker: &Worker, g: &G) -> ! {
         let pinned = g.pinned(worker);
         loop {
-            pinned.state.set(RunState::Parked);
-            crate::park::switch_out(pinned);
+            crate::park::switch_out(pinned, RunState::Parked);
         }
     }
 

@@ -148,7 +148,7 @@ impl Run {
             at: At { op: Op::Start, object: 0, other: 0, location: g.created_at },
             has_ended: false,
             made_at: Moment { goroutine: g.creator, step: made_at },
-            name: g.extra.as_ref().and_then(|extra| extra.name.clone()),
+            name: g.extra.as_ref().and_then(|extra| extra.name.shared()),
             created_at: g.created_at,
         });
     }
