@@ -33,6 +33,7 @@ pub(crate) type StuckHook = Arc<dyn Fn(&StuckReport) + Send + Sync>;
 /// | [`stack_size`](Self::stack_size) | `LISLE_STACK_SIZE` (bytes, or with `K`, `M`) | [`DEFAULT_STACK_SIZE`] |
 /// | [`unjoined_panic`](Self::unjoined_panic) | `LISLE_PANIC=report` or `abort` | report |
 /// | [`mprotect_guards`](Self::mprotect_guards) | `LISLE_GUARD=mprotect` or `auto` | auto |
+/// | [`dump_on_quit`](Self::dump_on_quit) | `LISLE_SIGQUIT=dump` or `default` | dump |
 /// | [`lint_thread_locals`](Self::lint_thread_locals) | `LISLE_DEBUG=threadlocals` | off |
 ///
 /// ```
@@ -50,6 +51,7 @@ pub struct Config {
     pub(crate) stuck_after: Duration,
     pub(crate) on_stuck: Option<StuckHook>,
     mprotect_guards: bool,
+    dump_on_quit: bool,
     error: Option<String>,
 }
 
@@ -88,6 +90,7 @@ impl Config {
             stuck_after: Duration::from_millis(100),
             on_stuck: None,
             mprotect_guards: false,
+            dump_on_quit: true,
             error: None,
         };
         let wrong = |name: &str, value: &str, wanted: &str| {
@@ -117,6 +120,13 @@ impl Config {
                 "auto" => {}
                 "mprotect" => this.mprotect_guards = true,
                 _ => this.error = wrong("LISLE_GUARD", &value, "auto or mprotect"),
+            }
+        }
+        if let Some(value) = variable("LISLE_SIGQUIT") {
+            match value.as_str() {
+                "dump" => this.dump_on_quit = true,
+                "default" => this.dump_on_quit = false,
+                _ => this.error = wrong("LISLE_SIGQUIT", &value, "dump or default"),
             }
         }
         if let Some(value) = variable("LISLE_DEBUG") {
@@ -184,6 +194,16 @@ impl Config {
         self
     }
 
+    /// Whether SIGQUIT (Ctrl-\\) prints all goroutines to stderr and ends the process with status 2, as in Go; see
+    /// [`debug`](crate::debug). Otherwise it does what the system makes of it, unless another runtime of the process
+    /// wants the dump. Default: yes. A program that listens for SIGQUIT, ignores it, or has a handler for it before the
+    /// runtime starts, is left alone.
+    #[must_use]
+    pub fn dump_on_quit(mut self, yes: bool) -> Self {
+        self.dump_on_quit = yes;
+        self
+    }
+
     /// For how long a goroutine may hold up others on its worker before that counts as stuck. The
     /// watchdog looks every 10 ms. Default: 100 ms.
     #[must_use]
@@ -243,6 +263,10 @@ impl Config {
         }
         if self.mprotect_guards {
             crate::stack::guard::force_mprotect();
+        }
+        if self.dump_on_quit {
+            // Where the system refuses it, a program does without: SIGQUIT then ends it as it always did.
+            let _ = crate::signal::delivery::dump_on_quit();
         }
         Scheduler::start(self)
     }
@@ -535,6 +559,7 @@ mod tests {
             ("LISLE_STACK_SIZE", "big"),
             ("LISLE_PANIC", "shrug"),
             ("LISLE_GUARD", "dog"),
+            ("LISLE_SIGQUIT", "never"),
             ("LISLE_DEBUG", "everything"),
         ] {
             let error = with(name, value).start().expect_err("it makes no sense").to_string();

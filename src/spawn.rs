@@ -1,5 +1,6 @@
 //! Starting goroutines: [`go`](crate::go()), [`go_local`], [`Builder`], and the handles to join them.
 
+use crate::debug::{Text, labels};
 use crate::goroutine::Goroutine;
 use crate::report::report;
 use crate::runtime::{Runtime, with_scheduler};
@@ -211,7 +212,8 @@ impl Builder {
                 panic!("go_local needs a goroutine to share the worker of; start with lisle::run or lisle::go")
             };
             worker.scheduler.admit()?;
-            let mut new = self.new_task(worker.take_id(), creator.id, created_at, None);
+            let labels = labels::of(worker, creator);
+            let mut new = self.new_task(worker.take_id(), creator.id, created_at, labels, None);
             new.is_local = true;
             // SAFETY: `push_local_fresh` runs or drops it on this very thread, and the handle is neither
             // Send nor Sync.
@@ -314,11 +316,17 @@ impl Builder {
     where
         F: FnOnce() -> T,
     {
-        let (id, creator) = Worker::with_current(|worker| match worker {
-            Some(worker) => (worker.take_id(), worker.running().map_or(0, |g| g.id)),
-            None => (next_id_outside(), 0),
+        let (id, creator, labels) = Worker::with_current(|worker| match worker {
+            Some(worker) => {
+                let (creator, labels) = match worker.running() {
+                    Some(g) => (g.id, labels::of(worker, g)),
+                    None => (0, None),
+                };
+                (worker.take_id(), creator, labels)
+            }
+            None => (next_id_outside(), 0, labels::of_thread()),
         });
-        let new = self.new_task(id, creator, created_at, scope);
+        let new = self.new_task(id, creator, created_at, labels, scope);
         // SAFETY: passed on.
         let (g, result) = unsafe { new_task(new, f) };
         crate::observe::spawned(&g);
@@ -331,13 +339,13 @@ impl Builder {
         id: u64,
         creator: u64,
         created_at: &'static Location<'static>,
+        labels: Option<Text>,
         scope: Option<&Scope<'_, '_>>,
     ) -> NewTask {
-        let labels = crate::debug::labels::current();
-        let plain = self.name.is_none() && self.stack_size.is_none() && !self.own_thread && labels.is_empty();
+        let plain = self.name.is_none() && self.stack_size.is_none() && !self.own_thread && labels.is_none();
         let extra = (!plain).then(|| {
             let Self { name, stack_size, own_thread } = self;
-            Box::new(Extra { name: name.into(), labels, stack_size, own_thread, thread: None })
+            Box::new(Extra { name: name.into(), labels: labels.unwrap_or_default(), stack_size, own_thread, thread: None })
         });
         NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
     }

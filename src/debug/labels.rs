@@ -3,6 +3,7 @@
 //! They lie flat in one shared text, `key NUL value NUL …`, so that a dump can copy them in one piece while their
 //! goroutine goes on.
 
+use crate::sched::g::G;
 use crate::sched::worker::Worker;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -60,13 +61,17 @@ thread_local! {
     static OF_THREAD: RefCell<Text> = const { RefCell::new(Text::none()) };
 }
 
-/// The caller's.
+/// Those of the running goroutine, if it has any.
 #[inline]
-pub(crate) fn current() -> Text {
-    Worker::with_current(|worker| match crate::park::running(worker) {
-        Some((worker, g)) => g.pinned(worker).labels.borrow().clone(),
-        None => OF_THREAD.try_with(|labels| labels.borrow().clone()).unwrap_or_default(),
-    })
+pub(crate) fn of(worker: &Worker, g: &G) -> Option<Text> {
+    let labels = g.pinned(worker).labels.borrow();
+    if labels.is_empty() { None } else { Some(labels.clone()) }
+}
+
+/// Those of the calling thread, which runs no goroutine, if it has any.
+#[cold]
+pub(crate) fn of_thread() -> Option<Text> {
+    OF_THREAD.try_with(|labels| labels.borrow().clone()).ok().filter(|labels| !labels.is_empty())
 }
 
 /// Makes them the caller's, and returns those that it had.
@@ -99,7 +104,11 @@ pub fn with_labels<R>(labels: &[(&str, &str)], f: impl FnOnce() -> R) -> R {
             drop(self.0.take().map(replace));
         }
     }
-    let merged = merge(current().as_str().unwrap_or_default(), labels);
+    let present = Worker::with_current(|worker| match crate::park::running(worker) {
+        Some((worker, g)) => of(worker, g),
+        None => of_thread(),
+    });
+    let merged = merge(present.as_ref().and_then(Text::as_str).unwrap_or_default(), labels);
     let _restore = Restore(Some(replace(Text::from(Some(merged)))));
     f()
 }

@@ -74,6 +74,7 @@ pub(crate) struct Snapshot<'a> {
     /// Why it keeps its thread while it waits, if it does.
     pub(crate) keeps_thread: Option<&'static str>,
     /// The memory of `G`, for comparison with what others hold.
+    #[allow(dead_code, reason = "for reports of who waits for whom")]
     pub(crate) address: usize,
 }
 

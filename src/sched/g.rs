@@ -43,7 +43,6 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 
 pub(crate) const STARTED: u8 = 1;
@@ -286,7 +285,10 @@ impl G {
             slice: AtomicU64::new(0),
             registers: Cell::default(),
             g: AtomicPtr::new(std::ptr::null_mut()),
-            labels: RefCell::new(self.extra.as_ref().map_or_else(Text::default, |extra| extra.labels.clone())),
+            labels: RefCell::new(match &self.extra {
+                Some(extra) => extra.labels.clone(),
+                None => Text::none(),
+            }),
         };
         // SAFETY: `reserved` is aligned, writable memory of at least this size (asserted above), which
         // the stack leaves alone.
@@ -294,10 +296,11 @@ impl G {
         self.pinned.set(place.as_ptr());
         self.home.store(std::ptr::from_ref(worker.shared).cast_mut(), Ordering::Release);
         let before = self.wake.swap(STARTED, Ordering::AcqRel);
-        self.pinned(worker).token.set(before & PENDING != 0);
-        self.pinned(worker).user_token.set(before & USER != 0);
+        let pinned = self.pinned(worker);
+        pinned.token.set(before & PENDING != 0);
+        pinned.user_token.set(before & USER != 0);
         // The last: who finds it finds the rest.
-        self.pinned(worker).g.store(g.as_ptr(), Ordering::Release);
+        pinned.g.store(g.as_ptr(), Ordering::Release);
     }
 
     /// Switches to the goroutine's stack until it parks, yields or ends. Returns whether it ended.
@@ -320,11 +323,16 @@ impl G {
         self.wake.store(DONE, Ordering::Release);
         // From here on `pinned` panics, and wakers find DONE.
         self.home.store(std::ptr::null_mut(), Ordering::Relaxed);
-        // SAFETY: home thread (checked above), no reference into it is left, and it is read once: the
-        // next goroutine on this stack writes a new one. The coroutine has returned, so `into_stack`
-        // unwinds nothing; the locals were cleared by the goroutine itself.
-        let pinned = unsafe { pinned.read() };
-        ManuallyDrop::into_inner(pinned.coroutine.into_inner()).into_stack()
+        // SAFETY: home thread (checked above), and no reference into it is left.
+        let labels = unsafe { (*pinned).labels.get_mut() };
+        if !labels.is_empty() {
+            *labels = Text::none();
+        }
+        // SAFETY: as above, and it is read once: the next goroutine on this stack writes a new one. The
+        // coroutine has returned, so `into_stack` unwinds nothing; the locals were cleared by the goroutine
+        // itself, and the other fields need no drop.
+        let coroutine = unsafe { (&raw const (*pinned).coroutine).read() };
+        ManuallyDrop::into_inner(coroutine.into_inner()).into_stack()
     }
 }
 

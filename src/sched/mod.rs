@@ -287,6 +287,7 @@ impl Scheduler {
         live.saturating_sub(dedicated + self.workers().iter().map(started).sum::<u64>())
     }
 
+    #[allow(dead_code, reason = "for profiles and metrics")]
     /// The workers that there are, those of goroutines with threads of their own included.
     pub(crate) fn all_workers(&self) -> Vec<&'static WorkerShared> {
         let dedicated = lock(&self.dedicated).clone();

@@ -19,7 +19,7 @@
 //! unwrapped for each `select!`, and taking a handler away cannot be done without a race against those of other
 //! libraries, which signal-hook leaves installed for that reason.
 
-use super::Signal;
+use super::{SIGQUIT, Signal};
 use super::listener::{Listener, Told};
 use crate::report::discard_payload;
 use signal_hook::iterator::{Handle, Signals};
@@ -35,10 +35,12 @@ struct State {
     /// Whether the signal had its default action before our handler was installed. If not, it was ignored
     /// (`nohup`; SIGPIPE in Rust programs), or somebody else's handler was there, which ours calls each time.
     default: BTreeMap<Signal, bool>,
+    /// SIGQUIT dumps all goroutines if nobody listens for it.
+    dumps: bool,
     listeners: Vec<Listener>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { handle: None, default: BTreeMap::new(), listeners: Vec::new() });
+static STATE: Mutex<State> = Mutex::new(State { handle: None, default: BTreeMap::new(), dumps: false, listeners: Vec::new() });
 
 fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -59,6 +61,18 @@ pub(super) fn listen(listener: Listener) -> io::Result<()> {
     drop(state);
     drop((gone, refused));
     installed
+}
+
+/// From now on SIGQUIT, if nobody listens for it, and if nobody has ignored it or handles it already, dumps all goroutines
+/// and ends the process.
+pub(crate) fn dump_on_quit() -> io::Result<()> {
+    let mut state = state();
+    if state.dumps || !state.default.contains_key(&SIGQUIT) && !has_default_action(SIGQUIT)? {
+        return Ok(());
+    }
+    state.install(SIGQUIT)?;
+    state.dumps = true;
+    Ok(())
 }
 
 impl State {
@@ -116,8 +130,12 @@ fn deliver(signal: Signal) {
     let mut state = state();
     state.listeners.append(&mut staying);
     let has_default = state.default.get(&signal) == Some(&true);
+    let dumps = state.dumps && signal == SIGQUIT;
     drop(state);
     if !heard && has_default {
+        if dumps {
+            crate::debug::dump::quit();
+        }
         // For a number of its table, which ours all are, it does not fail.
         let _ = signal_hook::low_level::emulate_default_handler(signal.number());
     }

@@ -32,7 +32,7 @@
 //! A handler runs on the stack of some thread that the kernel picks, often that of `main`, sometimes that of a
 //! goroutine; it needs some KiB there.
 
-mod delivery;
+pub(crate) mod delivery;
 mod listener;
 mod number;
 

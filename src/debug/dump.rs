@@ -1,0 +1,357 @@
+//! Dumps: all goroutines as text in Go's form, folded, or as JSON.
+//!
+//! A dump is written while the goroutines are visited. What is kept in memory is one text for each different stack, up to
+//! [`MOST_STACKS`] of them; folding keeps one entry for each different stack.
+
+use super::labels::pairs;
+use super::registry::{Snapshot, State, Wanted, unstarted, visit};
+use super::symbol::{self, Frame};
+use super::unwind::End;
+use crate::sched::worker::Worker;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
+use std::panic::Location;
+use std::time::Duration;
+
+/// How a dump is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// Go's text, goroutine by goroutine.
+    #[default]
+    Text,
+    /// The same, with goroutines that have the same stack, state and place of creation told once, with their number. The
+    /// most numerous come first. Takes memory for each different stack.
+    Folded,
+    /// One JSON object: `goroutines`, an array of objects, and `unstarted`, a number.
+    ///
+    /// Each goroutine has `id`, `name` (or null), `labels` (an object), `state` (`running`, `runnable`, `waiting`),
+    /// `reason` (or null), `waited_seconds`, `creator` (the number of a goroutine, or 0), `created_at`, `scope` (a text
+    /// that those of one [`scope`](crate::scope()) share, or null), `own_thread`, `keeps_thread` (why, or null),
+    /// `complete` (whether the stack is) and `stack`: an array of `function`, `file` and `line`, the innermost first.
+    /// `creator` and `scope` make trees of them.
+    Json,
+}
+
+/// All goroutines of the process, in the text form of Go's dumps. See [the module](self).
+///
+/// # Panics
+/// If no thread can be started to do the work; see [`dump_to`].
+#[must_use]
+pub fn dump() -> String {
+    let mut bytes = Vec::new();
+    match dump_to(&mut bytes, Format::Text) {
+        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => panic!("lisle::debug::dump: {error}"),
+    }
+}
+
+/// Writes all goroutines of the process to `to` while it finds them. See [the module](self).
+///
+/// # Errors
+/// Those of `to`; or, when a goroutine calls it, that no thread could be started to do the work, which takes more stack
+/// than a goroutine has.
+pub fn dump_to(to: &mut (dyn Write + Send), format: Format) -> io::Result<()> {
+    if Worker::with_current(|worker| worker.is_none_or(|worker| worker.running().is_none())) {
+        return write(to, format);
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("lisle-dump".into()).spawn_scoped(scope, || write(to, format))?;
+        // Joined here, not by the scope, which would wait by std's park token.
+        thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+    })
+}
+
+fn write(to: &mut dyn Write, format: Format) -> io::Result<()> {
+    let mut to = BufWriter::with_capacity(64 * 1024, to);
+    match format {
+        Format::Text => write_text(&mut to)?,
+        Format::Folded => write_folded(&mut to)?,
+        Format::Json => write_json(&mut to)?,
+    }
+    to.flush()
+}
+
+const WANTED: Wanted = Wanted { stacks: true, interrupt: true };
+
+/// Visits until writing fails.
+fn each(mut write: impl FnMut(&Snapshot<'_>) -> io::Result<()>) -> io::Result<()> {
+    let mut outcome = Ok(());
+    visit(WANTED, |one| match write(one) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            outcome = Err(error);
+            ControlFlow::Break(())
+        }
+    });
+    outcome
+}
+
+/// Texts of stacks that are kept, so that equal ones are made once.
+const MOST_STACKS: usize = 4096;
+
+/// Stacks as texts.
+struct Stacks {
+    texts: HashMap<Vec<usize>, String>,
+    render: fn(&[&Frame], &mut String),
+}
+
+impl Stacks {
+    fn new(render: fn(&[&Frame], &mut String)) -> Self {
+        Self { texts: HashMap::new(), render }
+    }
+
+    fn text(&mut self, addresses: &[usize]) -> &str {
+        if !self.texts.contains_key(addresses) {
+            if self.texts.len() >= MOST_STACKS {
+                self.texts.clear();
+            }
+            let resolved = symbol::resolve(addresses);
+            let frames: Vec<&Frame> = resolved.iter().flat_map(|frames| frames.iter()).collect();
+            let mut text = String::new();
+            (self.render)(&frames[symbol::visible(&frames)], &mut text);
+            self.texts.insert(addresses.to_vec(), text);
+        }
+        &self.texts[addresses]
+    }
+}
+
+// ---- text ----
+
+fn write_text(to: &mut impl Write) -> io::Result<()> {
+    let mut stacks = Stacks::new(render_text);
+    let mut header = String::new();
+    each(|one| {
+        header.clear();
+        write_header(&mut header, one);
+        writeln!(to, "goroutine {} [{header}]:", one.id)?;
+        to.write_all(stacks.text(one.addresses).as_bytes())?;
+        write_end(to, one.state, one.addresses.is_empty(), one.end)?;
+        let creator = one.creator;
+        if creator == 0 {
+            writeln!(to, "created by lisle::go")?;
+        } else {
+            writeln!(to, "created by lisle::go in goroutine {creator}")?;
+        }
+        writeln!(to, "\t{}\n", Place(one.created_at))
+    })?;
+    write_unstarted(to)
+}
+
+fn write_unstarted(to: &mut impl Write) -> io::Result<()> {
+    match unstarted() {
+        0 => Ok(()),
+        1 => writeln!(to, "1 goroutine has not started\n"),
+        count => writeln!(to, "{count} goroutines have not started\n"),
+    }
+}
+
+/// File and line, without the column, as Go has it.
+struct Place(&'static Location<'static>);
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.0.file(), self.0.line())
+    }
+}
+
+fn state_text(state: State) -> String {
+    match state {
+        State::Running => "running".into(),
+        State::Runnable => "runnable".into(),
+        State::Waiting(reason) => reason.to_string(),
+    }
+}
+
+/// What stands in the brackets.
+fn write_header(text: &mut String, one: &Snapshot<'_>) {
+    text.push_str(&state_text(one.state));
+    let minutes = waited(one).as_secs() / 60;
+    if minutes > 0 {
+        let _ = write!(text, ", {minutes} minutes");
+    }
+    if one.own_thread {
+        text.push_str(", locked to thread");
+    }
+    if let Some(why) = one.keeps_thread {
+        let _ = write!(text, ", keeps its thread: {why}");
+    }
+    if let Some(name) = one.name {
+        let _ = write!(text, ", name {name:?}");
+    }
+    if !one.labels.is_empty() {
+        text.push_str(", labels {");
+        for (index, (key, value)) in pairs(one.labels).enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            let _ = write!(text, "{comma}{}:{}", key.escape_debug(), value.escape_debug());
+        }
+        text.push('}');
+    }
+}
+
+fn waited(one: &Snapshot<'_>) -> Duration {
+    if matches!(one.state, State::Waiting(_)) { one.lasting } else { Duration::ZERO }
+}
+
+fn render_text(frames: &[&Frame], text: &mut String) {
+    for frame in frames {
+        let function = frame.function.as_deref().unwrap_or("?");
+        let _ = writeln!(text, "{function}(...)");
+        let file = frame.file.as_deref().unwrap_or("?");
+        let _ = writeln!(text, "\t{file}:{}", frame.line.unwrap_or(0));
+    }
+}
+
+/// What a stack lacks.
+fn write_end(to: &mut impl Write, state: State, is_empty: bool, end: End) -> io::Result<()> {
+    match (state, end) {
+        (State::Running, _) if is_empty => writeln!(to, "\tgoroutine running on other thread; stack unavailable"),
+        (State::Runnable, _) if is_empty => writeln!(to, "\tgoroutine has not run yet"),
+        (_, End::Complete) => Ok(()),
+        (_, End::Full) => writeln!(to, "...additional frames elided..."),
+        (_, End::Lost) => writeln!(to, "\tthe rest of the stack could not be read"),
+    }
+}
+
+// ---- folded ----
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    addresses: Vec<usize>,
+    state: String,
+    created_at: &'static Location<'static>,
+}
+
+struct Group {
+    count: u64,
+    first: u64,
+    longest: Duration,
+    is_running: bool,
+    end: End,
+}
+
+fn write_folded(to: &mut impl Write) -> io::Result<()> {
+    let mut groups: HashMap<Key, Group> = HashMap::new();
+    each(|one| {
+        let key =
+            Key { addresses: one.addresses.to_vec(), state: state_text(one.state), created_at: one.created_at };
+        let new = Group {
+            count: 0,
+            first: one.id,
+            longest: Duration::ZERO,
+            is_running: one.state == State::Running,
+            end: one.end,
+        };
+        let group = groups.entry(key).or_insert(new);
+        group.count += 1;
+        group.first = group.first.min(one.id);
+        group.longest = group.longest.max(waited(one));
+        Ok(())
+    })?;
+    let mut groups: Vec<(Key, Group)> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, group)| (std::cmp::Reverse(group.count), group.first));
+    let mut stacks = Stacks::new(render_text);
+    for (key, group) in &groups {
+        let Group { count, first, .. } = group;
+        let minutes = match group.longest.as_secs() / 60 {
+            0 => String::new(),
+            minutes => format!(", up to {minutes} minutes"),
+        };
+        writeln!(to, "{count} goroutines [{}{minutes}], the first is goroutine {first}:", key.state)?;
+        to.write_all(stacks.text(&key.addresses).as_bytes())?;
+        let state = if group.is_running { State::Running } else { State::Runnable };
+        write_end(to, state, key.addresses.is_empty(), group.end)?;
+        writeln!(to, "created by lisle::go\n\t{}\n", Place(key.created_at))?;
+    }
+    write_unstarted(to)
+}
+
+// ---- JSON ----
+
+fn write_json(to: &mut impl Write) -> io::Result<()> {
+    let mut stacks = Stacks::new(render_json);
+    let mut text = String::new();
+    let mut comma = "\n";
+    to.write_all(b"{\"goroutines\":[")?;
+    each(|one| {
+        text.clear();
+        text.push_str(comma);
+        comma = ",\n";
+        json_goroutine(&mut text, one);
+        text.push_str(stacks.text(one.addresses));
+        text.push_str("]}");
+        to.write_all(text.as_bytes())
+    })?;
+    writeln!(to, "\n],\"unstarted\":{}}}", unstarted())
+}
+
+/// All but the stack.
+fn json_goroutine(text: &mut String, one: &Snapshot<'_>) {
+    let (state, reason) = match one.state {
+        State::Running => ("running", None),
+        State::Runnable => ("runnable", None),
+        State::Waiting(reason) => ("waiting", Some(reason.to_string())),
+    };
+    let _ = write!(text, "{{\"id\":{},\"name\":", one.id);
+    json_text(text, one.name);
+    text.push_str(",\"labels\":{");
+    for (index, (key, value)) in pairs(one.labels).enumerate() {
+        text.push_str(if index > 0 { "," } else { "" });
+        json_text(text, Some(key));
+        text.push(':');
+        json_text(text, Some(value));
+    }
+    let _ = write!(text, "}},\"state\":\"{state}\",\"reason\":");
+    json_text(text, reason.as_deref());
+    let _ = write!(text, ",\"waited_seconds\":{}", waited(one).as_secs());
+    let _ = write!(text, ",\"creator\":{},\"created_at\":", one.creator);
+    json_text(text, Some(&Place(one.created_at).to_string()));
+    text.push_str(",\"scope\":");
+    let scope = (one.scope != 0).then(|| format!("{:#x}", one.scope));
+    json_text(text, scope.as_deref());
+    let _ = write!(text, ",\"own_thread\":{},\"keeps_thread\":", one.own_thread);
+    json_text(text, one.keeps_thread);
+    let is_complete = one.end == End::Complete && !(one.state == State::Running && one.addresses.is_empty());
+    let _ = write!(text, ",\"complete\":{is_complete},\"stack\":[");
+}
+
+fn render_json(frames: &[&Frame], text: &mut String) {
+    for (index, frame) in frames.iter().enumerate() {
+        text.push_str(if index > 0 { "," } else { "" });
+        text.push_str("{\"function\":");
+        json_text(text, frame.function.as_deref());
+        text.push_str(",\"file\":");
+        json_text(text, frame.file.as_deref());
+        let line = frame.line.map_or_else(|| "null".into(), |line| line.to_string());
+        let _ = write!(text, ",\"line\":{line}}}");
+    }
+}
+
+/// A JSON string, or null.
+fn json_text(to: &mut String, text: Option<&str>) {
+    let Some(text) = text else { return to.push_str("null") };
+    to.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => to.push_str("\\\""),
+            '\\' => to.push_str("\\\\"),
+            char if u32::from(char) < 0x20 => {
+                let _ = write!(to, "\\u{:04x}", u32::from(char));
+            }
+            char => to.push(char),
+        }
+    }
+    to.push('"');
+}
+
+/// What SIGQUIT does: writes a dump to stderr and ends the process as Go's runtime does. Runs on the thread of signals.
+pub(crate) fn quit() -> ! {
+    let mut stderr = io::stderr();
+    let _ = stderr.write_all(b"SIGQUIT: quit\n\n");
+    let _ = dump_to(&mut stderr, Format::Text);
+    // Not `exit`, whose handlers may wait for what is stuck.
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(2) }
+}
