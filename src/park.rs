@@ -427,7 +427,7 @@ fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
 /// Notes where the goroutine is, for dumps, and that it is in this state from now on.
 #[inline(always)]
 pub(crate) fn leave_traces(pinned: &Pinned, state: RunState) {
-    pinned.registers.set(crate::debug::unwind::here());
+    pinned.record_registers();
     // Who sees the state sees the registers.
     compiler_fence(Ordering::SeqCst);
     pinned.state.set(state);

@@ -1,6 +1,6 @@
 //! Starting goroutines: [`go`](crate::go()), [`go_local`], [`Builder`], and the handles to join them.
 
-use crate::debug::{Text, labels};
+use crate::debug::labels;
 use crate::goroutine::Goroutine;
 use crate::report::report;
 use crate::runtime::{Runtime, with_scheduler};
@@ -339,13 +339,13 @@ impl Builder {
         id: u64,
         creator: u64,
         created_at: &'static Location<'static>,
-        labels: Option<Text>,
+        labels: Option<Arc<str>>,
         scope: Option<&Scope<'_, '_>>,
     ) -> NewTask {
         let plain = self.name.is_none() && self.stack_size.is_none() && !self.own_thread && labels.is_none();
         let extra = (!plain).then(|| {
             let Self { name, stack_size, own_thread } = self;
-            Box::new(Extra { name: name.into(), labels: labels.unwrap_or_default(), stack_size, own_thread, thread: None })
+            Box::new(Extra { name: name.into(), labels: labels.into(), stack_size, own_thread, thread: None })
         });
         NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
     }

@@ -35,7 +35,7 @@ pub enum Format {
     Json,
 }
 
-/// All goroutines of the process, in the text form of Go's dumps. See [the module](self).
+/// All goroutines of the process, in the text form of Go's dumps; see [`debug`](crate::debug).
 ///
 /// # Panics
 /// If no thread can be started to do the work; see [`dump_to`].
@@ -48,7 +48,7 @@ pub fn dump() -> String {
     }
 }
 
-/// Writes all goroutines of the process to `to` while it finds them. See [the module](self).
+/// Writes all goroutines of the process to `to` while it finds them; see [`debug`](crate::debug).
 ///
 /// # Errors
 /// Those of `to`; or, when a goroutine calls it, that no thread could be started to do the work, which takes more stack

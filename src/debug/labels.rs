@@ -63,15 +63,14 @@ thread_local! {
 
 /// Those of the running goroutine, if it has any.
 #[inline]
-pub(crate) fn of(worker: &Worker, g: &G) -> Option<Text> {
-    let labels = g.pinned(worker).labels.borrow();
-    if labels.is_empty() { None } else { Some(labels.clone()) }
+pub(crate) fn of(worker: &Worker, g: &G) -> Option<Arc<str>> {
+    g.pinned(worker).labels.borrow().owner.clone()
 }
 
 /// Those of the calling thread, which runs no goroutine, if it has any.
 #[cold]
-pub(crate) fn of_thread() -> Option<Text> {
-    OF_THREAD.try_with(|labels| labels.borrow().clone()).ok().filter(|labels| !labels.is_empty())
+pub(crate) fn of_thread() -> Option<Arc<str>> {
+    OF_THREAD.try_with(|labels| labels.borrow().owner.clone()).ok().flatten()
 }
 
 /// Makes them the caller's, and returns those that it had.
@@ -108,7 +107,7 @@ pub fn with_labels<R>(labels: &[(&str, &str)], f: impl FnOnce() -> R) -> R {
         Some((worker, g)) => of(worker, g),
         None => of_thread(),
     });
-    let merged = merge(present.as_ref().and_then(Text::as_str).unwrap_or_default(), labels);
+    let merged = merge(present.as_deref().unwrap_or_default(), labels);
     let _restore = Restore(Some(replace(Text::from(Some(merged)))));
     f()
 }
