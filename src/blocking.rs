@@ -159,6 +159,12 @@ unsafe fn submit(job: JobRef) {
     }
 }
 
+/// The pool's threads, those of them that have nothing to do, and the calls that wait for one.
+pub(crate) fn counts() -> (usize, usize, usize) {
+    let pool = pool();
+    (pool.threads, pool.idle, pool.queue.len())
+}
+
 fn serve() {
     let mut pool = pool();
     loop {

@@ -74,6 +74,7 @@ not_under_loom! {
     pub mod errgroup;
     mod goroutine;
     mod local;
+    mod metrics;
     pub mod parallel;
     mod park;
     mod poll;
@@ -99,7 +100,8 @@ not_under_loom! {
         goroutine::{Cancelled, Exited, Goroutine, current, exit, no_switch, park, park_timeout, yield_now},
         local::{AccessError, LocalKey},
         park::WaitReason,
-        runtime::{Config, Metrics, PanicPolicy, Runtime, metrics, num_goroutines, run},
+        metrics::{Metrics, WorkerMetrics, metrics},
+        runtime::{Config, PanicPolicy, Runtime, num_goroutines, run},
         sched::watchdog::{GoroutineInfo, StuckKind, StuckReport},
         scope::{Scope, ScopedJoinHandle, scope},
         spawn::{Builder, JoinHandle, LocalJoinHandle, go, go_local},

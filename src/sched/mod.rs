@@ -51,7 +51,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize,
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use watchdog::Watchdog;
-use worker::{Kind, Worker, WorkerShared};
+use worker::{Counters, Kind, Worker, WorkerShared};
 
 /// Identities that a worker takes at a time.
 pub(crate) const ID_BLOCK: u64 = 16;
@@ -104,9 +104,8 @@ pub(crate) struct Scheduler {
     spare: Mutex<Vec<&'static WorkerShared>>,
     /// Threads that have not ended.
     threads: AtomicUsize,
-    /// Goroutines created from outside, and the counts of workers that have ended.
-    spawned: AtomicU64,
-    finished: AtomicU64,
+    /// What was counted outside of workers (goroutines created there), and by workers that have ended.
+    elsewhere: Counters,
     state: AtomicU8,
     /// Someone waits for goroutines or threads to end.
     awaited: AtomicBool,
@@ -137,6 +136,12 @@ impl Scheduler {
             this.stop();
             return Err(io::Error::new(error.kind(), format!("the watchdog thread did not start: {error}")));
         }
+        if let Some(every) = this.config.schedtrace
+            && let Err(error) = crate::metrics::start_trace(&this, every)
+        {
+            this.stop();
+            return Err(io::Error::new(error.kind(), format!("the schedtrace thread did not start: {error}")));
+        }
         Ok(this)
     }
 
@@ -159,8 +164,7 @@ impl Scheduler {
             dedicated: Mutex::default(),
             spare: Mutex::default(),
             threads: AtomicUsize::new(0),
-            spawned: AtomicU64::new(0),
-            finished: AtomicU64::new(0),
+            elsewhere: Counters::default(),
             state: AtomicU8::new(RUNNING),
             awaited: AtomicBool::new(false),
             ended: (Mutex::default(), Condvar::new()),
@@ -230,8 +234,7 @@ impl Scheduler {
             Kind::Dedicated => dedicated.retain(|other| !std::ptr::eq(*other, shared)),
             Kind::Explorer => {}
         }
-        self.spawned.fetch_add(shared.counters.spawned.swap(0, Ordering::AcqRel), Ordering::AcqRel);
-        self.finished.fetch_add(shared.counters.finished.swap(0, Ordering::AcqRel), Ordering::AcqRel);
+        shared.counters.retire_to(&self.elsewhere);
         drop(dedicated);
         lock(&self.spare).push(shared);
         self.threads.fetch_sub(1, Ordering::AcqRel);
@@ -256,14 +259,26 @@ impl Scheduler {
     /// Goroutines that exist. Never zero while one is alive: `finished` is read before `spawned`.
     pub(crate) fn live(&self) -> u64 {
         let dedicated = lock(&self.dedicated);
-        let sum = |of: fn(&WorkerShared) -> &AtomicU64, outside: &AtomicU64| {
-            let dedicated: u64 = dedicated.iter().map(|w| of(w).load(Ordering::Acquire)).sum();
-            let regular: u64 = self.workers().iter().map(|w| of(w).load(Ordering::Acquire)).sum();
-            outside.load(Ordering::Acquire) + dedicated + regular
-        };
-        let finished = sum(|w| &w.counters.finished, &self.finished);
-        let spawned = sum(|w| &w.counters.spawned, &self.spawned);
+        let finished = self.sum(&dedicated, |counters| &counters.finished);
+        let spawned = self.sum(&dedicated, |counters| &counters.spawned);
         spawned.saturating_sub(finished)
+    }
+
+    /// What all workers of this runtime have counted, those that have ended included.
+    pub(crate) fn total(&self, of: fn(&Counters) -> &AtomicU64) -> u64 {
+        self.sum(&lock(&self.dedicated), of)
+    }
+
+    fn sum(&self, dedicated: &[&'static WorkerShared], of: fn(&Counters) -> &AtomicU64) -> u64 {
+        let workers = self.workers();
+        let all = dedicated.iter().copied().chain(workers.iter());
+        let counted: u64 = all.map(|worker| of(&worker.counters).load(Ordering::Acquire)).sum();
+        of(&self.elsewhere).load(Ordering::Acquire) + counted
+    }
+
+    /// Those that run one goroutine that asked for a thread of its own.
+    pub(crate) fn dedicated_workers(&self) -> Vec<&'static WorkerShared> {
+        lock(&self.dedicated).clone()
     }
 
     // ---- fresh work ----
@@ -296,7 +311,7 @@ impl Scheduler {
                 self.cancel_if_stopped();
             }
             _ => {
-                self.spawned.fetch_add(1, Ordering::AcqRel);
+                self.elsewhere.spawned.fetch_add(1, Ordering::AcqRel);
                 self.inject(g);
             }
         });
@@ -319,10 +334,10 @@ impl Scheduler {
 
     fn start_dedicated(self: &Arc<Self>, g: GRef) -> io::Result<()> {
         let spare = g.clone();
-        self.spawned.fetch_add(1, Ordering::AcqRel);
+        self.elsewhere.spawned.fetch_add(1, Ordering::AcqRel);
         let started = self.start_dedicated_thread(g);
         if started.is_err() {
-            self.finished.fetch_add(1, Ordering::AcqRel);
+            self.elsewhere.finished.fetch_add(1, Ordering::AcqRel);
             // SAFETY: its thread never existed, so it never starts, and we are still where it was created.
             unsafe { (spare.vtable.cancel)(&spare) };
         }
@@ -486,7 +501,7 @@ impl Scheduler {
                 }
                 continue;
             };
-            self.finished.fetch_add(1, Ordering::AcqRel);
+            self.elsewhere.finished.fetch_add(1, Ordering::AcqRel);
             // SAFETY: taken out of the queues, so nobody starts it. Its closure is Send: those that are
             // not lie in no queue that others can reach.
             unsafe { (g.vtable.cancel)(&g) };

@@ -53,7 +53,11 @@ pub(crate) struct Counters {
     pub(crate) started: AtomicUsize,
     /// How many times a goroutine was resumed: the watchdog sees progress by it.
     pub(crate) slices: AtomicU64,
+    /// How many slices ended in a yield.
+    pub(crate) yields: AtomicU64,
     pub(crate) steals: AtomicU64,
+    /// How many times the worker slept for want of work.
+    pub(crate) sleeps: AtomicU64,
     /// Length of the ready queue at the start of the present slice.
     pub(crate) ready: AtomicU64,
     /// When the first timer is due, as `clock::as_nanos` has it; 0 without timers.
@@ -65,6 +69,15 @@ impl Counters {
     #[inline]
     fn bump(counter: &AtomicU64) {
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Adds what was counted to `total`, and begins anew: the worker has ended.
+    pub(super) fn retire_to(&self, total: &Self) {
+        let counts: [fn(&Self) -> &AtomicU64; 6] =
+            [|c| &c.spawned, |c| &c.finished, |c| &c.slices, |c| &c.yields, |c| &c.steals, |c| &c.sleeps];
+        for count in counts {
+            count(total).fetch_add(count(self).swap(0, Ordering::AcqRel), Ordering::AcqRel);
+        }
     }
 }
 
@@ -499,6 +512,7 @@ impl Worker {
     pub(crate) fn push_yielded(&self, g: &G) {
         self.ready.borrow_mut().push_yielded(NonNull::from(g));
         self.fresh_first.set(1);
+        Counters::bump(&self.shared.counters.yields);
     }
 
     /// Whether anybody could use the thread if the running goroutine let go of it.

@@ -194,6 +194,7 @@ impl Worker {
             let replacement = self.scheduler.is_replacement(index) && self.started() == 0;
             let timer = self.timers.borrow().next_deadline();
             let until = if replacement { crate::clock::deadline(REPLACEMENT_LINGERS) } else { timer };
+            Counters::bump(&self.shared.counters.sleeps);
             self.shared.poller.wait(until.into_iter().chain(self.scheduler.next_deferred()).min());
             lingered = replacement && until.is_some_and(|until| until <= crate::clock::now());
             self.scheduler.note_awake();
@@ -236,6 +237,7 @@ impl Worker {
         if !self.shared.has_deliveries() {
             let timer = self.timers.borrow().next_deadline();
             let deadline = timer.into_iter().chain(at_most).min();
+            Counters::bump(&self.shared.counters.sleeps);
             self.shared.poller.wait(deadline);
         }
         self.shared.sleeper.retract();
