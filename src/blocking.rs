@@ -166,6 +166,7 @@ pub(crate) fn counts() -> (usize, usize, usize) {
 }
 
 fn serve() {
+    let _signal_stack = crate::stack::overflow::SignalStack::install();
     let mut pool = pool();
     loop {
         if let Some(job) = pool.queue.pop_front() {

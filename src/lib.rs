@@ -37,7 +37,8 @@
 //! | test all that: every interleaving, without waiting for time | [`testing`] |
 //! | find data races | [`race`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
-//! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |
+//! | see inside a running program | [`debug`] |
+//! | know who runs | [`current`], [`num_goroutines`], [`metrics`](metrics()) |
 //! | configure | [`Config`], or the environment (`LISLE_WORKERS`, …) |
 //!
 //! # Before you rely on it
@@ -71,6 +72,7 @@ not_under_loom! {
     #[doc = include_str!("contract.md")]
     pub mod contract {}
     mod cpu;
+    pub mod debug;
     pub mod errgroup;
     mod goroutine;
     mod local;

@@ -48,7 +48,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use watchdog::Watchdog;
 use worker::{Counters, Kind, Worker, WorkerShared};
@@ -77,6 +77,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn shut_down() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "this lisle runtime is shut down")
+}
+
+/// The runtimes of the process.
+static ALL: Mutex<Vec<Weak<Scheduler>>> = Mutex::new(Vec::new());
+
+/// The runtimes that are at work, the oldest first. Those of explorers are not among them.
+#[cfg_attr(not(feature = "pprof"), allow(dead_code))]
+pub(crate) fn all() -> Vec<Arc<Scheduler>> {
+    lock(&ALL).iter().filter_map(Weak::upgrade).filter(|scheduler| !scheduler.is_stopped()).collect()
 }
 
 const RUNNING: u8 = 0;
@@ -142,6 +151,10 @@ impl Scheduler {
             this.stop();
             return Err(io::Error::new(error.kind(), format!("the schedtrace thread did not start: {error}")));
         }
+        let mut all = lock(&ALL);
+        all.retain(|scheduler| scheduler.strong_count() > 0);
+        all.push(Arc::downgrade(&this));
+        drop(all);
         Ok(this)
     }
 

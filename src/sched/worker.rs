@@ -17,6 +17,7 @@ mod explored;
 mod placement;
 mod ready;
 mod search;
+mod watch;
 
 use super::Scheduler;
 use super::g::{DONE, G, GRef, PENDING, RunState, USER, Yielder};
@@ -102,6 +103,8 @@ pub(crate) struct WorkerShared {
     keeps_lone: AtomicBool,
     /// 0, or why the running goroutine keeps its thread.
     keeps: AtomicU8,
+    /// While wake latencies are measured: when the first of those came that are in the inbox, or 0.
+    delivered_at: AtomicU64,
     pub(crate) thread: crate::cpu::ObservedThread,
 }
 
@@ -128,6 +131,7 @@ impl WorkerShared {
             lends: AtomicBool::new(false),
             keeps_lone: AtomicBool::new(false),
             keeps: AtomicU8::new(0),
+            delivered_at: AtomicU64::new(0),
             thread: crate::cpu::ObservedThread::default(),
         })))
     }
@@ -139,12 +143,21 @@ impl WorkerShared {
 
     /// Hands over a goroutine whose PENDING bit the caller has set, with a reference.
     pub(crate) fn deliver(&self, g: GRef) {
+        if crate::debug::waits::are_timed() {
+            self.note_delivery();
+        }
         // SAFETY: the reference keeps it alive until the drainer takes it over; PENDING makes us the only
         // one to push it.
         unsafe { self.inbox.push(g.into_raw()) };
         if self.sleeper.must_wake() {
             self.poller.wake();
         }
+    }
+
+    #[cold]
+    fn note_delivery(&self) {
+        let now = crate::clock::as_nanos(Instant::now());
+        let _ = self.delivered_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(crate) fn wake(&self) {
@@ -288,6 +301,9 @@ pub(crate) struct Worker {
     pub(crate) budget: Cell<u32>,
     full_budget: u32,
     lint: Option<super::lint::Lint>,
+    /// Whether the ends of slices are told to `watch`.
+    watched: Cell<bool>,
+    watch: RefCell<watch::Watch>,
 }
 
 thread_local! {
@@ -363,7 +379,9 @@ impl Worker {
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
             budget: Cell::new(crate::park::BUDGET),
             full_budget: if kind == Kind::Explorer { 0 } else { crate::park::BUDGET },
+            watched: Cell::new(lint.is_some()),
             lint,
+            watch: RefCell::default(),
         };
         shared.thread.become_current();
         WORKER.set(&raw const worker);
@@ -440,6 +458,7 @@ impl Worker {
         let tick = self.tick.get().wrapping_add(1);
         self.tick.set(tick);
         if tick.is_multiple_of(FAIR_TICK) {
+            self.look_who_watches(false);
             self.fire_timers();
             self.start_due_calls();
             if let Some(g) = self.oldest_fresh() {
@@ -648,12 +667,12 @@ impl Worker {
         counters.ready.store(self.ready.borrow().len() as u64, Ordering::Relaxed);
         Counters::bump(&counters.slices);
         self.budget.set(self.full_budget);
-        if let Some(lint) = &self.lint {
-            lint.begin(self);
+        if self.watched.get() {
+            self.slice_begins(g);
         }
         let ended = g.resume(self);
-        if let Some(lint) = &self.lint {
-            lint.end(self, g);
+        if self.watched.get() {
+            self.slice_ended(g);
         }
         self.running.set(None);
         self.shared.end_of_running();

@@ -201,6 +201,7 @@ impl Worker {
         }
         self.shared.sleeper.retract();
         self.searching.set(idle.rouse(index));
+        self.look_who_watches(true);
         self.fire_timers();
         self.start_due_calls();
         if !lingered || self.searching.get() || self.has_own_work() || !self.deque.is_empty() {
