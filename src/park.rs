@@ -31,6 +31,7 @@
 //! Rejected: a parked/notified state machine in one atomic word, as std and tokio have. It costs two locked
 //! instructions for each park, and what it serialises cannot happen to a goroutine that never migrates.
 
+use crate::debug::unwind;
 use crate::observe::{self, Op};
 use crate::random::splitmix64;
 use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
@@ -108,6 +109,11 @@ const REASONS: [WaitReason; 17] = [
 impl WaitReason {
     pub(crate) fn from_u8(byte: u8) -> Self {
         REASONS[usize::from(byte)]
+    }
+
+    /// Whether it is others in the program who are waited for: not the time, the system, or an `unpark`.
+    pub(crate) fn is_for_others(self) -> bool {
+        !matches!(self, Self::None | Self::Park | Self::Sleep | Self::Blocking)
     }
 }
 
@@ -418,6 +424,7 @@ fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
     match keep_thread::reason_to(worker, g, pinned) {
         None => {
             pinned.state.set(RunState::Parked);
+            pinned.parked_at.set(unwind::here());
             switch_out(pinned);
         }
         Some(why) => keep_thread::park_in_place(worker, g, pinned, why),

@@ -5,8 +5,8 @@
 mod common;
 
 use lisle::debug::{self, CpuProfile, ProfileKind, ServerConfig, write_profile};
-use lisle::go;
 use lisle::sync::Mutex;
+use lisle::{channel, go};
 use prost::Message;
 use std::hint::black_box;
 use std::io::{ErrorKind, Read, Write};
@@ -320,6 +320,30 @@ fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_its_number() {
 }
 
 #[inline(never)]
+fn wait_here(receiver: &channel::Receiver<()>) {
+    let _ = receiver.recv();
+}
+
+#[test]
+fn the_block_profile_has_the_stack_of_the_wait_and_its_length() {
+    debug::set_block_profile_rate(Some(Duration::from_nanos(1)));
+    let blocked = || -> i64 {
+        let samples = profile(ProfileKind::Block);
+        samples.iter().filter(|sample| sample.is_in("wait_here")).map(|sample| sample.values[1]).sum()
+    };
+    // Workers take note of the rate after some turns at the latest.
+    common::until(|| {
+        let (sender, receiver) = channel::bounded(0);
+        let waiter = go(move || wait_here(&receiver));
+        lisle::time::sleep(Duration::from_millis(5));
+        drop(sender);
+        waiter.join().unwrap();
+        blocked() >= 4_000_000
+    });
+    debug::set_block_profile_rate(None);
+}
+
+#[inline(never)]
 fn hold_and_release(lock: &Mutex<u32>) {
     let mut guard = lock.lock().unwrap();
     lisle::time::sleep(Duration::from_millis(5));
@@ -399,4 +423,15 @@ fn wake_latencies_are_measured_once_somebody_has_asked() {
         waiter.join().unwrap();
         count() > before
     });
+}
+
+#[test]
+fn the_page_loads_nothing_from_elsewhere_and_runs_no_script_but_its_own() {
+    let page = get("/debug/");
+    assert_eq!(page.status, 200);
+    assert!(page.head.contains("Content-Security-Policy: default-src 'none'; script-src 'nonce-"), "{}", page.head);
+    let text = page.text();
+    assert!(!text.contains("NONCE") && !text.contains("innerHTML"), "the scripts run by a number, and write no markup");
+    let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
+    assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "it loads nothing from elsewhere");
 }

@@ -11,6 +11,7 @@
 //! # What is served
 //! | path | |
 //! | --- | --- |
+//! | `/debug/` | a page for people: live numbers, the workers' load, a flame graph |
 //! | `/debug/pprof/` | a page with all of these |
 //! | `/debug/pprof/profile?seconds=30` | [`CpuProfile`]: where processor time goes |
 //! | `/debug/pprof/NAME` | the [`ProfileKind`] of this name; `?debug=1`: as text |
@@ -28,6 +29,8 @@
 //!
 //! The names, forms and meanings are those of Go's `net/http/pprof` and `runtime/pprof`.
 
+#[cfg_attr(not(feature = "pprof"), allow(dead_code))]
+pub(crate) mod unwind;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;
 
@@ -42,11 +45,10 @@ with_pprof! {
     mod profile;
     mod server;
     mod symbol;
-    mod unwind;
     mod walk;
 
     pub use metrics::prometheus;
     pub use profile::kind::{CpuProfile, ProfileKind, write_profile};
     pub use server::{Server, ServerConfig, serve};
-    pub use waits::set_mutex_profile_fraction;
+    pub use waits::{set_block_profile_rate, set_mutex_profile_fraction};
 }

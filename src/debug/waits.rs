@@ -1,14 +1,21 @@
-//! How long goroutines wait: the mutex profile, and the histogram of wake latencies.
+//! How long goroutines wait: the block profile, the mutex profile, and the histogram of wake latencies.
 //!
-//! Both are off until somebody asks, and cost nothing then: a worker looks every now and then whether it is to take
+//! All three are off until somebody asks, and cost nothing then: a worker looks every now and then whether it is to take
 //! notes (`sched/worker/watch.rs`), and a lock looks when it is let go of and somebody waits for it.
 //!
 //! # What a profile counts, as in Go
+//! - *block*: the time that goroutines waited for others, at the stack of the wait, told when it is over. A wait as long
+//!   as the rate or longer is always counted; a shorter one with the probability of its length to the rate, and then for
+//!   as many as it stands for.
 //! - *mutex*: the time that others waited for a lock, at the stack of the one who held it, as it let go. One of so many
 //!   waits is counted, for that many.
+//!
+//! Waits of plain OS threads are not in the block profile.
 
 use super::profile::{Key, LIMIT, Profile, Shown, Unit};
 use super::walk;
+use crate::sched::g::G;
+use crate::sched::worker::Worker;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +23,8 @@ use std::time::{Duration, Instant};
 
 const UNITS: &[Unit] = &[("contentions", "count"), ("delay", "nanoseconds")];
 
+/// In nanoseconds; 0: off.
+static BLOCK_RATE: AtomicU64 = AtomicU64::new(0);
 /// 0: off.
 static MUTEX_FRACTION: AtomicU32 = AtomicU32::new(0);
 /// Until when latencies are measured, as `clock::as_nanos` has it; 0: they are not.
@@ -23,6 +32,32 @@ static LATENCIES_UNTIL: AtomicU64 = AtomicU64::new(0);
 
 /// For how long latencies are measured after somebody has asked for them.
 const INTEREST: Duration = Duration::from_secs(60);
+
+/// Turns the block profile on, or off with `None` or a rate of zero: it then has one sample, on average, for each `rate`
+/// that a goroutine spends waiting for others (a rate of a nanosecond: each wait). Go's `runtime.SetBlockProfileRate`.
+///
+/// Off is the default. While it is on, each slice of a goroutine costs some 100 ns more, and each sample some
+/// microseconds. What was counted before stays.
+///
+/// ```
+/// use lisle::{channel, debug, go};
+/// use std::time::Duration;
+///
+/// debug::set_block_profile_rate(Some(Duration::from_micros(10)));
+/// let (sender, receiver) = channel::bounded(0);
+/// let waiter = go(move || receiver.recv());
+/// lisle::time::sleep(Duration::from_millis(20));
+/// sender.send(1).unwrap();
+/// waiter.join().unwrap().unwrap();
+/// # let mut file = Vec::new();
+/// debug::write_profile(debug::ProfileKind::Block, &mut file).unwrap();
+/// debug::set_block_profile_rate(None);
+/// ```
+pub fn set_block_profile_rate(rate: Option<Duration>) {
+    let nanos = rate.map_or(0, |rate| u64::try_from(rate.as_nanos()).unwrap_or(u64::MAX));
+    super::unwind::refresh();
+    BLOCK_RATE.store(nanos, Relaxed);
+}
 
 /// Turns the mutex profile on: one of so many waits for a [`Mutex`](crate::sync::Mutex) or an
 /// [`RwLock`](crate::sync::RwLock) is counted, at the stack of the holder that let go of it. 0, the default, turns it off.
@@ -37,10 +72,14 @@ pub fn set_mutex_profile_fraction(fraction: u32) -> u32 {
 
 // ---- who watches ----
 
+pub(crate) fn block_profile_is_on() -> bool {
+    BLOCK_RATE.load(Relaxed) != 0
+}
+
 /// Whether workers may have something to time.
 #[inline]
 pub(crate) fn are_timed() -> bool {
-    LATENCIES_UNTIL.load(Relaxed) != 0
+    block_profile_is_on() || LATENCIES_UNTIL.load(Relaxed) != 0
 }
 
 /// Somebody asks for wake latencies: they are measured for a while.
@@ -103,6 +142,7 @@ pub(crate) fn latencies() -> ([u64; BOUNDS.len() + 1], u64) {
 type Counts = Option<HashMap<Box<[usize]>, [f64; 2]>>;
 type Table = Mutex<Counts>;
 
+static BLOCKED: Table = Mutex::new(None);
 static CONTENDED: Table = Mutex::new(None);
 
 fn lock(table: &Table) -> MutexGuard<'_, Counts> {
@@ -134,8 +174,23 @@ fn profile(name: &'static str, table: &Table, off: bool, how: &str) -> Profile {
     profile
 }
 
+pub(crate) fn block_profile() -> Profile {
+    profile("block", &BLOCKED, !block_profile_is_on(), "debug::set_block_profile_rate")
+}
+
 pub(crate) fn mutex_profile() -> Profile {
     profile("mutex", &CONTENDED, MUTEX_FRACTION.load(Relaxed) == 0, "debug::set_mutex_profile_fraction")
+}
+
+/// `g`, which is about to go on, has waited for others. On its worker's own stack.
+pub(crate) fn count_blocked(worker: &Worker, g: &G, waited: Duration) {
+    let rate = BLOCK_RATE.load(Relaxed);
+    let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX).max(1);
+    if rate == 0 || nanos < rate && u64::from(crate::park::random()) % rate >= nanos {
+        return;
+    }
+    let (count, nanos) = if nanos < rate { (rate as f64 / nanos as f64, rate as f64) } else { (1.0, nanos as f64) };
+    add(&BLOCKED, walk::of_parked(worker, g).addresses(), count, nanos);
 }
 
 /// A wait for a lock, for the mutex profile: when it began, if such waits are counted.

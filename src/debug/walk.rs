@@ -1,8 +1,10 @@
-//! Walks of the caller's stack, for profiles of waits.
+//! Walks for profiles of waits: of a goroutine that is switched out, and of the caller.
 //!
-//! A walk needs more stack than a small goroutine has, so it is done on a stack that is kept for that, one at a time.
+//! A walk needs more stack than a small goroutine has. The first kind is done by the worker, on its own stack; the second
+//! on a stack that is kept for that, one at a time.
 
 use super::unwind::{Cache, Registers, here, unwind};
+use crate::sched::g::G;
 use crate::sched::worker::Worker;
 use crate::stack::cache::StackCache;
 use crate::stack::{Stack, own_threads};
@@ -50,6 +52,15 @@ unsafe fn walk(cache: &mut Cache, from: Registers, stack: Range<usize>) -> Walke
     // SAFETY: as the caller promises.
     let frames = unsafe { unwind(cache, from, stack, &mut addresses) }.frames;
     Walked { addresses, frames }
+}
+
+/// The stack of `g`, which is switched out. For its worker, on the worker's own stack.
+pub(super) fn of_parked(worker: &Worker, g: &G) -> Walked {
+    let (low, high) = g.pinned(worker).stack_bounds.get();
+    let from = g.pinned(worker).parked_at.get();
+    let mut tools = tools();
+    // SAFETY: the stack of a goroutine that has started; its worker, which could run or end it, is here.
+    unsafe { walk(&mut tools.as_mut().expect("filled in").cache, from, low.max(from.sp)..high) }
 }
 
 /// The caller's stack. Empty if the caller is a thread of which nobody knows where its stack lies.

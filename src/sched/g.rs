@@ -34,6 +34,7 @@
 
 use super::inbox::Linked;
 use super::worker::{Worker, WorkerShared};
+use crate::debug::unwind::Registers;
 use crate::local::Locals;
 use crate::park::WaitReason;
 use crate::stack::Stack;
@@ -104,6 +105,8 @@ pub(crate) struct Pinned {
     pub(crate) yielder: Cell<*const Yielder>,
     /// The usable stack: lowest address, highest address.
     pub(crate) stack_bounds: Cell<(usize, usize)>,
+    /// Where it was when it was switched out last.
+    pub(crate) parked_at: Cell<Registers>,
     /// It has called `exit`.
     pub(crate) exiting: Cell<bool>,
     pub(crate) locals: Locals,
@@ -264,6 +267,7 @@ impl G {
             no_switch: Cell::new(0),
             yielder: Cell::new(std::ptr::null()),
             stack_bounds,
+            parked_at: Cell::default(),
             exiting: Cell::new(false),
             locals: Locals::new(),
             coroutine: UnsafeCell::new(ManuallyDrop::new(coroutine)),

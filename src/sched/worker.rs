@@ -564,6 +564,9 @@ impl Worker {
     }
 
     fn drain_inbox(&self) {
+        if self.watched.get() {
+            self.inbox_is_emptied();
+        }
         for g in self.shared.inbox.take() {
             // SAFETY: `deliver` handed the reference over.
             let g = unsafe { GRef::from_raw(g) };
@@ -672,7 +675,7 @@ impl Worker {
         }
         let ended = g.resume(self);
         if self.watched.get() {
-            self.slice_ended(g);
+            self.slice_ended(g, ended);
         }
         self.running.set(None);
         self.shared.end_of_running();

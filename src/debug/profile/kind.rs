@@ -9,6 +9,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProfileKind {
+    /// Where goroutines waited for others, and for how long; see
+    /// [`set_block_profile_rate`](crate::debug::set_block_profile_rate).
+    Block,
     /// Who held locks that others waited for; see
     /// [`set_mutex_profile_fraction`](crate::debug::set_mutex_profile_fraction).
     Mutex,
@@ -17,12 +20,13 @@ pub enum ProfileKind {
 }
 
 impl ProfileKind {
-    pub(crate) const ALL: [Self; 2] = [Self::Mutex, Self::ThreadCreate];
+    pub(crate) const ALL: [Self; 3] = [Self::Block, Self::Mutex, Self::ThreadCreate];
 
     /// Its name in Go, and at the server.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Block => "block",
             Self::Mutex => "mutex",
             Self::ThreadCreate => "threadcreate",
         }
@@ -31,6 +35,7 @@ impl ProfileKind {
     /// What it says, in a few words.
     pub(crate) fn describe(self) -> &'static str {
         match self {
+            Self::Block => "Where goroutines waited for others, and for how long. Off until the program turns it on.",
             Self::Mutex => "Who held locks that others waited for. Off until the program turns it on.",
             Self::ThreadCreate => "Threads of the process, by their names.",
         }
@@ -38,6 +43,7 @@ impl ProfileKind {
 
     pub(crate) fn collect(self) -> Profile {
         match self {
+            Self::Block => waits::block_profile(),
             Self::Mutex => waits::mutex_profile(),
             Self::ThreadCreate => threads::profile(),
         }

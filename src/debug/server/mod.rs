@@ -9,6 +9,7 @@
 
 mod api;
 mod guard;
+mod page;
 mod request;
 mod response;
 mod routes;

@@ -65,6 +65,12 @@ impl<'a> Response<'a> {
         if self.is_head { Ok(()) } else { self.stream.write_all(body) }
     }
 
+    /// As `send`, with a header more.
+    pub(super) fn send_with(&mut self, kind: &str, header: &str, body: &[u8]) -> io::Result<()> {
+        self.begin(200, kind, &format!("Content-Length: {}\r\n{header}\r\n", body.len()))?;
+        if self.is_head { Ok(()) } else { self.stream.write_all(body) }
+    }
+
     pub(super) fn redirect(&mut self, to: &str) -> io::Result<()> {
         self.begin(302, TEXT, &format!("Location: {to}\r\nContent-Length: 0\r\n"))
     }

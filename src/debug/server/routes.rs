@@ -1,8 +1,8 @@
 //! What is where: from a path to its answer.
 
-use super::api;
 use super::request::Request;
 use super::response::{HTML, JSON, METRICS, Refusal, Response, TEXT};
+use super::{api, page};
 use crate::debug::profile::kind::{self, ProfileKind};
 use crate::debug::{metrics, symbol};
 use std::fmt::Write;
@@ -27,7 +27,7 @@ pub(super) fn answer(request: &Request, response: &mut Response) -> Result<(), R
     }
     let outcome = match request.path.as_str() {
         "/" | "/debug" => response.redirect("/debug/"),
-        "/debug/" => response.redirect("/debug/pprof/"),
+        "/debug/" => page::send(response),
         "/debug/metrics" => response.send(METRICS, metrics::prometheus().as_bytes()),
         "/debug/vars" => response.send(JSON, metrics::json().to_string().as_bytes()),
         "/debug/pprof" => response.redirect("/debug/pprof/"),
@@ -66,7 +66,7 @@ fn profile(kind: ProfileKind, request: &Request, response: &mut Response) -> Res
     let seconds = request.number("seconds", 0, 1..=LONGEST)?;
     let mut profile = kind.collect();
     if seconds > 0 {
-        if kind != ProfileKind::Mutex {
+        if !matches!(kind, ProfileKind::Block | ProfileKind::Mutex) {
             let text = format!("seconds makes no sense for {}, which is a look at one moment", kind.name());
             return Err(Refusal::new(400, text));
         }
@@ -126,7 +126,8 @@ fn index() -> String {
         "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>/debug/pprof/</title>\
          <meta name=color-scheme content=\"light dark\"><style>body{font:15px/1.5 system-ui;max-width:50em;margin:2em}\
          td{padding:.2em 1em .2em 0;vertical-align:top}</style>\
-         <h1>Profiles</h1><p>For <code>go tool pprof http://ADDRESS/debug/pprof/NAME</code>, or as text.<table>",
+         <h1>Profiles</h1><p>For <code>go tool pprof http://ADDRESS/debug/pprof/NAME</code>, or as text. \
+         <a href=/debug/>The program at a glance</a>.<table>",
     );
     for kind in ProfileKind::ALL {
         let (name, text) = (kind.name(), kind.describe());
