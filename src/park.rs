@@ -424,7 +424,7 @@ fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
     match keep_thread::reason_to(worker, g, pinned) {
         None => {
             pinned.state.set(RunState::Parked);
-            pinned.parked_at.set(unwind::here());
+            unwind::note_here(&pinned.parked_at);
             switch_out(pinned);
         }
         Some(why) => keep_thread::park_in_place(worker, g, pinned, why),

@@ -23,6 +23,7 @@
 
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, MustNotAllocateDuringUnwind, Unwinder};
+use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -195,6 +196,23 @@ unsafe fn module(info: &libc::dl_phdr_info) -> Option<Module<&'static [u8]>> {
     let name = (!info.dlpi_name.is_null()).then(|| unsafe { CStr::from_ptr(info.dlpi_name) });
     let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Some(Module::new(name, base + whole.start..base + whole.end, base, sections))
+}
+
+/// As `here`, written to a cell by four instructions: this is done at each park.
+#[inline(always)]
+pub(crate) fn note_here(place: &Cell<Registers>) {
+    // SAFETY: writes the three fields of the cell's value, which nobody else reads or writes meanwhile (a cell is one
+    // thread's).
+    unsafe {
+        std::arch::asm!(
+            "lea {pc}, [rip]", "mov [{place} + {at_pc}], {pc}", "mov [{place} + {at_sp}], rsp", "mov [{place} + {at_bp}], rbp",
+            pc = out(reg) _, place = in(reg) place.as_ptr(),
+            at_pc = const std::mem::offset_of!(Registers, pc),
+            at_sp = const std::mem::offset_of!(Registers, sp),
+            at_bp = const std::mem::offset_of!(Registers, bp),
+            options(nostack, preserves_flags),
+        );
+    }
 }
 
 /// The registers of the place where this is called, for a walk that begins there.

@@ -675,7 +675,7 @@ impl Worker {
         }
         let ended = g.resume(self);
         if self.watched.get() {
-            self.slice_ended(g, ended);
+            self.slice_ended(g);
         }
         self.running.set(None);
         self.shared.end_of_running();

@@ -78,7 +78,7 @@ impl Worker {
 
     #[cold]
     #[inline(never)]
-    pub(super) fn slice_ended(&self, g: &G, ended: bool) {
+    pub(super) fn slice_ended(&self, g: &G) {
         if let Some(lint) = &self.lint {
             lint.end(self, g);
         }
@@ -88,8 +88,8 @@ impl Worker {
         let now = Instant::now();
         let mut watch = self.watch.borrow_mut();
         watch.note_woken(self, now);
-        let waits_for_others = !ended && g.wait_reason().is_for_others();
-        if waits_for_others && matches!(g.pinned(self).state.get(), RunState::Parked | RunState::Ready) {
+        // One that has returned is still in the state that it ran in.
+        if g.pinned(self).state.get() == RunState::Parked && g.wait_reason().is_for_others() {
             watch.waiting.insert(NonNull::from(g), now);
         }
     }
