@@ -458,7 +458,9 @@ impl Worker {
         let tick = self.tick.get().wrapping_add(1);
         self.tick.set(tick);
         if tick.is_multiple_of(FAIR_TICK) {
-            self.look_who_watches(false);
+            if self.watched.get() || crate::debug::waits::are_timed() {
+                self.look_who_watches(false);
+            }
             self.fire_timers();
             self.start_due_calls();
             if let Some(g) = self.oldest_fresh() {

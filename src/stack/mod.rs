@@ -27,8 +27,9 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
 pub(crate) const PAGE: usize = 4096;
-/// Bytes at the high end of each slot that belong to the scheduler, not to the stack.
-pub(crate) const RESERVED: usize = 128;
+/// Bytes at the high end of each slot that belong to the scheduler, not to the stack. (A coroutine is larger under the
+/// sanitizer.)
+pub(crate) const RESERVED: usize = if cfg!(feature = "sanitizer") { 256 } else { 128 };
 /// Address space below each stack that faults when touched.
 pub(crate) const GUARD: usize = 64 * 1024;
 /// Address space of a stack of the default class, guard included.

@@ -201,7 +201,9 @@ impl Worker {
         }
         self.shared.sleeper.retract();
         self.searching.set(idle.rouse(index));
-        self.look_who_watches(true);
+        if self.watched.get() || crate::debug::waits::are_timed() {
+            self.look_who_watches(true);
+        }
         self.fire_timers();
         self.start_due_calls();
         if !lingered || self.searching.get() || self.has_own_work() || !self.deque.is_empty() {
