@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use std::fmt::{Display, Write};
 
 /// The numbers as Prometheus reads them (text format 0.0.4), of all runtimes of the process: what the server has at
-/// `/debug/metrics`. Asking turns the measurement of wake latencies on, for a minute.
+/// `/debug/metrics`. Asking turns the measurement of wake latencies on, for a minute, in which a slice of a goroutine costs
+/// some 5 ns more.
 ///
 /// ```
 /// lisle::go(|| ()).join().unwrap();

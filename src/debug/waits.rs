@@ -36,8 +36,8 @@ const INTEREST: Duration = Duration::from_secs(60);
 /// Turns the block profile on, or off with `None` or a rate of zero: it then has one sample, on average, for each `rate`
 /// that a goroutine spends waiting for others (a rate of a nanosecond: each wait). Go's `runtime.SetBlockProfileRate`.
 ///
-/// Off is the default. While it is on, each slice of a goroutine costs some 100 ns more, and each sample some
-/// microseconds. What was counted before stays.
+/// Off is the default. While it is on, each slice of a goroutine costs some 100 ns more, and each sample about as much
+/// again. What was counted before stays.
 ///
 /// ```
 /// use lisle::{channel, debug, go};
