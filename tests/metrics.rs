@@ -20,6 +20,8 @@ fn metrics_count_what_goroutines_did() {
         lisle::yield_now();
     });
     common::wait_until_empty(&runtime);
+    // Who has ended gives its stack back a little later.
+    common::until(|| runtime.metrics().started == 0 && runtime.metrics().running == 0);
     let after = runtime.metrics();
     assert_eq!(after.created - before.created, 2);
     assert!(after.parks - before.parks >= 10, "each of ten messages was waited for: {after:?}");
