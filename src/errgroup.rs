@@ -414,10 +414,12 @@ impl<E> Drop for Group<E> {
     fn drop(&mut self) {
         let mut state = lock(&self.spawner.inner.state);
         state.abandoned = true;
-        let mishaps = std::mem::take(&mut state.mishaps);
+        let (mishaps, errors) = (std::mem::take(&mut state.mishaps), std::mem::take(&mut state.errors));
         drop(state);
         self.spawner.inner.cancel(context::Error::Canceled);
         mishaps.iter().for_each(|text| tell(text));
+        // Outside the lock, since they are the user's, and now, since spawners may live for long.
+        drop(errors);
     }
 }
 

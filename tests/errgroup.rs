@@ -242,6 +242,27 @@ fn a_group_dropped_without_a_wait_cancels_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn errors_of_a_group_that_is_gone_do_not_stay_with_its_spawners() {
+    let error = Arc::new(());
+    let group = Group::new();
+    let spawner = group.spawner();
+    let early = Arc::clone(&error);
+    group.go(move || Err(early));
+    while !format!("{group:?}").contains("running: 0") {
+        lisle::yield_now();
+    }
+    assert_eq!(Arc::strong_count(&error), 2);
+    drop(group);
+    assert_eq!(Arc::strong_count(&error), 1);
+    let late = Arc::clone(&error);
+    spawner.go(move || Err(late));
+    while !format!("{spawner:?}").contains("running: 0") {
+        lisle::yield_now();
+    }
+    assert_eq!(Arc::strong_count(&error), 1);
+}
+
+#[test]
 fn a_panic_in_a_group_that_nobody_waits_for_is_reported() {
     const NAME: &str = "a_panic_in_a_group_that_nobody_waits_for_is_reported";
     let Some(output) = common::in_child(NAME, &[]) else {
