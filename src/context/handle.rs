@@ -121,6 +121,11 @@ impl fmt::Debug for CancelCause {
 /// The goroutine belongs to the caller's runtime (that of the calling goroutine, or the global one). If that is shut
 /// down before, `f` is dropped.
 ///
+/// `f` may have `ctx` itself, or one derived from it, although `ctx` then holds `f` and `f` holds `ctx`: the circle is
+/// broken when `ctx` is done, since `f` then leaves it, and when the [`AfterFunc`] stops or is dropped. Only where that
+/// was detached, and nothing will ever end `ctx` (its `Cancel` was detached, and there is no deadline and no end of a
+/// parent to come), do both stay for good.
+///
 /// # Panics
 /// If the runtime cannot start.
 ///
@@ -172,8 +177,8 @@ impl AfterFunc {
     }
 
     /// Leaves the call alone: it runs when the context is done. If that never comes, since all who have the context,
-    /// a [`Cancel`] of it, or a context derived from it have gone, the closure is dropped. (A closure that has the
-    /// context itself keeps both alive until then: for ever, if the `Cancel` was detached and nothing else ends it.)
+    /// a [`Cancel`] of it, or a context derived from it have gone, the closure is dropped. (Unless it has the
+    /// context itself: see [`after_func`].)
     pub fn detach(mut self) {
         self.pending = None;
     }

@@ -135,8 +135,7 @@ impl<T: Send + 'static> Feeder<T> {
             let _permit = permit;
             call()
         });
-        started
-            .map_err(|error| self.failure(Unwound::Panicked(Box::new(format!("cannot start a goroutine: {error}")))))
+        started.map_err(|error| self.failure(Unwound::Panicked(Box::new(format!("cannot start a goroutine: {error}")))))
     }
 
     fn failure(&self, unwound: Unwound) -> Failure {
