@@ -273,6 +273,18 @@ fn a_stream_starts_no_more_goroutines_than_there_are_items() {
 }
 
 #[test]
+fn limits_beyond_all_memory_are_as_good_as_none() {
+    for limit in [usize::MAX, usize::MAX - 1, isize::MAX as usize] {
+        assert!(map(limit, 0..3, |n| n).into_iter().eq(0..3));
+        assert!(ordered(limit, 0..3, |n| n).eq(0..3));
+        let ctx = background();
+        assert_eq!(stage(&ctx, source(&ctx, 0..3), limit, |n| n).iter().count(), 3);
+        let pool = lisle::pool::Pool::builder().workers(limit).queue(limit).build();
+        assert_eq!(pool.submit(|| 3).unwrap().join().unwrap(), 3);
+    }
+}
+
+#[test]
 fn calls_that_compute_run_side_by_side() {
     /// On one thread, the first would wait for the second in vain.
     fn meet(inside: &AtomicUsize) {

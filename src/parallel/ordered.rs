@@ -8,7 +8,7 @@
 //! (Rejected: results with numbers, put in order by the reader. The reader would have to keep any number of them while
 //! it waits for a slow one. And goroutines that live as long as the stream: see `pool`.)
 
-use crate::channel::{Receiver, Sender, bounded};
+use crate::channel::{Receiver, Sender, limited};
 use crate::context::{self, Cancel, Context};
 use crate::report::discard_payload;
 use crate::runtime::unheard_panic;
@@ -58,7 +58,7 @@ where
     assert!(limit > 0, "a parallel stream with a limit of 0 goroutines would never run anything");
     let created_at = Location::caller();
     let (ctx, cancel) = context::with_cancel(&context::background());
-    let (sender, receiver) = bounded(limit);
+    let (sender, receiver) = limited(limit);
     let feeder = Feeder { ctx, places: Arc::new(Semaphore::new(limit)), created_at, results: sender };
     let items = items.into_iter();
     let started = Builder::new().name("ordered").go_at(created_at, move || feeder.feed(items, f));
