@@ -73,6 +73,7 @@ not_under_loom! {
     mod park;
     mod poll;
     pub mod pool;
+    mod refused;
     mod report;
     mod runtime;
     mod sched;
@@ -91,6 +92,7 @@ not_under_loom! {
         goroutine::{Cancelled, Exited, Goroutine, current, exit, no_switch, park, park_timeout, yield_now},
         local::{AccessError, LocalKey},
         park::WaitReason,
+        refused::{Refusal, Refused},
         runtime::{Config, Metrics, PanicPolicy, Runtime, metrics, num_goroutines, run},
         sched::watchdog::{GoroutineInfo, StuckKind, StuckReport},
         scope::{Scope, ScopedJoinHandle, scope},

@@ -6,7 +6,7 @@ use common::{Meter, text_of};
 use lisle::context::{self, background};
 use lisle::errgroup::{Group, Spawner};
 use lisle::sync::Barrier;
-use lisle::{channel, go};
+use lisle::{Refusal, channel, go};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -67,7 +67,7 @@ fn the_end_of_the_wait_ends_the_context() {
     let seen = ctx.clone();
     group.go(move || seen.check().map_err(|error| error.to_string()));
     assert_eq!(group.wait(), Ok(()));
-    assert_eq!(ctx.err(), Some(context::Error::Canceled));
+    assert_eq!(ctx.err(), Some(context::Error::Cancelled));
 }
 
 #[test]
@@ -157,7 +157,9 @@ fn try_go_gives_the_closure_back_when_the_limit_is_reached() {
     let (release, held) = channel::bounded::<()>(0);
     assert!(group.try_go(move || held.recv().map_or(Ok(()), |()| Err(0))).is_ok());
     let refused = group.try_go(|| Err(5)).unwrap_err();
-    assert_eq!(refused(), Err(5));
+    assert_eq!(refused.reason(), Refusal::Full);
+    assert_eq!(refused.to_string(), "the group's limit of running members is reached");
+    assert_eq!(refused.into_inner()(), Err(5));
     drop(release);
     assert_eq!(group.wait(), Ok(()));
 }

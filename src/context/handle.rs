@@ -23,7 +23,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         if !*self.detached.get_mut() {
-            cancel(&self.node, Outcome { error: Error::Canceled, cause: None });
+            cancel(&self.node, Outcome { error: Error::Cancelled, cause: None });
         }
     }
 }
@@ -38,7 +38,7 @@ impl Drop for Shared {
 /// use lisle::context;
 /// let (ctx, cancel) = context::with_cancel(&context::background());
 /// cancel.cancel();
-/// assert_eq!(ctx.err(), Some(context::Error::Canceled));
+/// assert_eq!(ctx.err(), Some(context::Error::Cancelled));
 ///
 /// let (ctx, _) = context::with_cancel(&context::background());
 /// assert!(ctx.err().is_some()); // already!
@@ -55,12 +55,12 @@ impl Cancel {
     }
 
     /// Ends the context and all that were derived from it: when this returns, they are done, and [`Context::err`]
-    /// is [`Error::Canceled`] for those that were not done before. It does not wait for what those who use them do
+    /// is [`Error::Cancelled`] for those that were not done before. It does not wait for what those who use them do
     /// about it. Never waits, never switches. Calling it again does nothing.
     ///
     /// Cost: about 0.3 µs for each context that ends.
     pub fn cancel(&self) {
-        cancel(&self.shared.node, Outcome { error: Error::Canceled, cause: None });
+        cancel(&self.shared.node, Outcome { error: Error::Cancelled, cause: None });
     }
 
     /// From now on dropping this handle and its clones does not cancel: only the parent's end, the deadline, or
@@ -82,7 +82,7 @@ impl fmt::Debug for Cancel {
 /// use lisle::context;
 /// let (ctx, cancel) = context::with_cancel_cause(&context::background());
 /// cancel.cancel("the disk is full");
-/// assert_eq!(ctx.err(), Some(context::Error::Canceled));
+/// assert_eq!(ctx.err(), Some(context::Error::Cancelled));
 /// assert_eq!(ctx.cause().unwrap().to_string(), "the disk is full");
 /// ```
 #[must_use = "dropping it cancels the context; to leave that to the parent, call `detach`"]
@@ -100,7 +100,7 @@ impl CancelCause {
     /// the cause it had. (Dropping the handle cancels without a cause.)
     pub fn cancel(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
         let cause = Some(Arc::from(cause.into()));
-        cancel(&self.shared.node, Outcome { error: Error::Canceled, cause });
+        cancel(&self.shared.node, Outcome { error: Error::Cancelled, cause });
     }
 
     /// As [`Cancel::detach`].

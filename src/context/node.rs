@@ -377,7 +377,7 @@ impl Drop for Expire {
     fn drop(&mut self) {
         // No node, or an end before: as it should be.
         if let Some(node) = self.node.upgrade() {
-            cancel(&node, Outcome { error: Error::Canceled, cause: Some(Arc::new(NoTimekeeper)) });
+            cancel(&node, Outcome { error: Error::Cancelled, cause: Some(Arc::new(NoTimekeeper)) });
         }
     }
 }
