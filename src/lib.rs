@@ -80,6 +80,7 @@ not_under_loom! {
     pub mod pool;
     pub mod race;
     mod random;
+    mod refused;
     mod report;
     mod runtime;
     mod sched;
@@ -99,6 +100,7 @@ not_under_loom! {
         goroutine::{Cancelled, Exited, Goroutine, current, exit, no_switch, park, park_timeout, yield_now},
         local::{AccessError, LocalKey},
         park::WaitReason,
+        refused::{Refusal, Refused},
         runtime::{Config, Metrics, PanicPolicy, Runtime, metrics, num_goroutines, run},
         sched::watchdog::{GoroutineInfo, StuckKind, StuckReport},
         scope::{Scope, ScopedJoinHandle, scope},

@@ -220,7 +220,7 @@ fn a_stream_that_a_shutdown_cuts_short_does_not_look_complete() {
             }
             Err(payload) => {
                 let text = text_of(payload);
-                assert!(text.contains("shut down"), "{text}");
+                assert!(text.contains("created at tests/parallel.rs:") && text.contains("shut down"), "{text}");
                 true
             }
         }
@@ -238,8 +238,50 @@ fn a_stream_ends_after_a_failure_of_its_iterator() {
 }
 
 #[test]
+fn a_panic_in_a_stream_that_nobody_reads_is_reported_with_the_line_of_the_stream() {
+    const NAME: &str = "a_panic_in_a_stream_that_nobody_reads_is_reported_with_the_line_of_the_stream";
+    let Some(output) = common::in_child(NAME, &[]) else {
+        let runtime = common::one_worker();
+        let (panics, panicked) = channel::unbounded();
+        let boom = move |n: i32| {
+            if n == 1 {
+                panics.send(()).map_or((), |()| panic!("moths"))
+            }
+        };
+        runtime.run(|| {
+            let in_call = boom.clone();
+            let mut results = ordered(1, 0..2, in_call); // the call's line
+            assert_eq!((results.next(), panicked.recv()), (Some(()), Ok(())));
+            drop(results);
+            let mut results = ordered(1, (0..2).map(boom), |item| item); // the iterator's line
+            assert_eq!((results.next(), panicked.recv()), (Some(()), Ok(())));
+        });
+        return wait_until_empty(&runtime);
+    };
+    let text = common::stderr(&output);
+    assert!(output.status.success(), "{text}");
+    let line = |mark: &str| 1 + include_str!("parallel.rs").lines().position(|line| line.ends_with(mark)).unwrap();
+    let call = format!("created at tests/parallel.rs:{}:", line("; // the call's line"));
+    let iterator = format!("created at tests/parallel.rs:{}:", line("; // the iterator's line"));
+    let told = |place: &str| text.lines().any(|line| line.starts_with("lisle: ") && line.contains(place));
+    assert!(told(&call) && told(&iterator), "{text}");
+}
+
+#[test]
 fn a_stream_starts_no_more_goroutines_than_there_are_items() {
     assert!(ordered(usize::MAX, 0..3, |n| n).eq(0..3));
+}
+
+#[test]
+fn limits_beyond_all_memory_are_as_good_as_none() {
+    for limit in [usize::MAX, usize::MAX - 1, isize::MAX as usize] {
+        assert!(map(limit, 0..3, |n| n).into_iter().eq(0..3));
+        assert!(ordered(limit, 0..3, |n| n).eq(0..3));
+        let ctx = background();
+        assert_eq!(stage(&ctx, source(&ctx, 0..3), limit, |n| n).iter().count(), 3);
+        let pool = lisle::pool::Pool::builder().workers(limit).queue(limit).build();
+        assert_eq!(pool.submit(|| 3).unwrap().join().unwrap(), 3);
+    }
 }
 
 #[test]

@@ -8,11 +8,13 @@
 //! (Rejected: results with numbers, put in order by the reader. The reader would have to keep any number of them while
 //! it waits for a slow one. And goroutines that live as long as the stream: see `pool`.)
 
-use crate::channel::{Receiver, Sender, bounded};
+use crate::channel::{Receiver, Sender, limited};
 use crate::context::{self, Cancel, Context};
+use crate::report::discard_payload;
+use crate::runtime::unheard_panic;
 use crate::spawn::{Builder, JoinHandle};
 use crate::sync::{OwnedPermit, Semaphore};
-use crate::unwind::{Unwound, catch};
+use crate::unwind::{Unwound, catch, message_of};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
@@ -35,8 +37,9 @@ use std::sync::Arc;
 /// If `limit` is 0; if no goroutine can be started.
 ///
 /// When `f`, or the iterator of the items, panics, [`Ordered::next`](Iterator::next) does, with the payload, in the
-/// place of the result. [`exit`](crate::exit) in them ends the reader in the same way. If the runtime is shut down before
-/// all items have been worked on, `next` panics.
+/// place of the result. [`exit`](crate::exit) in them ends the reader in the same way. A panic to which the reader never
+/// comes is reported, as that of a goroutine which nobody joins. If the runtime is shut down before all items have been
+/// worked on, `next` panics.
 ///
 /// ```
 /// let lines = ["3 4", "10 20", "7"];
@@ -55,16 +58,42 @@ where
     assert!(limit > 0, "a parallel stream with a limit of 0 goroutines would never run anything");
     let created_at = Location::caller();
     let (ctx, cancel) = context::with_cancel(&context::background());
-    let (sender, receiver) = bounded(limit);
+    let (sender, receiver) = limited(limit);
     let feeder = Feeder { ctx, places: Arc::new(Semaphore::new(limit)), created_at, results: sender };
     let items = items.into_iter();
     let started = Builder::new().name("ordered").go_at(created_at, move || feeder.feed(items, f));
     started.map(drop).unwrap_or_else(|error| panic!("cannot start a goroutine: {error}"));
-    Ordered { results: receiver, is_over: false, _cancel: cancel }
+    Ordered { results: receiver, is_over: false, created_at, _cancel: cancel }
 }
 
-/// Stands for one item: its result to come, or how the iterator failed, after which nothing comes. `None` is the end.
-type Place<T> = Option<Result<JoinHandle<T>, Unwound>>;
+/// Stands for one item: its result to come, or why nothing comes any more. `None` is the end.
+type Place<T> = Option<Result<JoinHandle<T>, Failure>>;
+
+/// How the iterator failed, or the start of a goroutine. If it is dropped before the reader has come to it, it is
+/// reported.
+struct Failure {
+    unwound: Option<Unwound>,
+    created_at: &'static Location<'static>,
+}
+
+impl Failure {
+    fn take(mut self) -> Unwound {
+        self.unwound.take().expect("it is taken once")
+    }
+}
+
+impl Drop for Failure {
+    fn drop(&mut self) {
+        if let Some(Unwound::Panicked(payload)) = self.unwound.take() {
+            let message = message_of(&*payload);
+            unheard_panic(format_args!(
+                "the parallel stream created at {} panicked where nobody reads any more: {message}",
+                self.created_at
+            ));
+            discard_payload(payload);
+        }
+    }
+}
 
 struct Feeder<T> {
     /// Done when the reader has gone away.
@@ -82,7 +111,7 @@ impl<T: Send + 'static> Feeder<T> {
     {
         let f = Arc::new(f);
         while let Ok(permit) = self.ctx.acquire_owned(&self.places, 1) {
-            let item = catch(|| items.next());
+            let item = catch(|| items.next()).map_err(|unwound| self.failure(unwound));
             if self.ctx.err().is_some() {
                 return;
             }
@@ -92,7 +121,7 @@ impl<T: Send + 'static> Feeder<T> {
                     let f = Arc::clone(&f);
                     Some(self.start(permit, move || f(item)))
                 }
-                Err(unwound) => Some(Err(unwound)),
+                Err(failure) => Some(Err(failure)),
             };
             let is_last = !matches!(place, Some(Ok(_)));
             if self.results.send(place).is_err() || is_last {
@@ -101,12 +130,16 @@ impl<T: Send + 'static> Feeder<T> {
         }
     }
 
-    fn start(&self, permit: OwnedPermit, call: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Unwound> {
+    fn start(&self, permit: OwnedPermit, call: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
         let started = Builder::new().go_at(self.created_at, move || {
             let _permit = permit;
             call()
         });
-        started.map_err(|error| Unwound::Panicked(Box::new(format!("cannot start a goroutine: {error}"))))
+        started.map_err(|error| self.failure(Unwound::Panicked(Box::new(format!("cannot start a goroutine: {error}")))))
+    }
+
+    fn failure(&self, unwound: Unwound) -> Failure {
+        Failure { unwound: Some(unwound), created_at: self.created_at }
     }
 }
 
@@ -115,6 +148,7 @@ impl<T: Send + 'static> Feeder<T> {
 pub struct Ordered<T> {
     results: Receiver<Place<T>>,
     is_over: bool,
+    created_at: &'static Location<'static>,
     _cancel: Cancel,
 }
 
@@ -122,17 +156,22 @@ impl<T> Iterator for Ordered<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        const CUT_SHORT: &str = "a parallel stream was cut short: its runtime was shut down";
         if self.is_over {
             return None;
         }
-        let Ok(place) = self.results.recv() else { panic!("{CUT_SHORT}") };
+        let Ok(place) = self.results.recv() else { self.is_cut_short() };
         self.is_over = !matches!(place, Some(Ok(_)));
-        match place?.and_then(|handle| handle.join().map_err(Unwound::from)) {
+        match place?.map_err(Failure::take).and_then(|handle| handle.join().map_err(Unwound::from)) {
             Ok(result) => Some(result),
-            Err(Unwound::Panicked(payload)) if payload.is::<crate::Cancelled>() => panic!("{CUT_SHORT}"),
+            Err(Unwound::Panicked(payload)) if payload.is::<crate::Cancelled>() => self.is_cut_short(),
             Err(unwound) => unwound.resume(),
         }
+    }
+}
+
+impl<T> Ordered<T> {
+    fn is_cut_short(&self) -> ! {
+        panic!("the parallel stream created at {} was cut short: its runtime was shut down", self.created_at)
     }
 }
 

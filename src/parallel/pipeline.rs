@@ -8,7 +8,7 @@
 //! Rejected: a builder that knows the whole pipeline. Channels are all that the parts need to know of each other, and
 //! other goroutines fit in anywhere. And workers that live as long as their stage: see `pool`.
 
-use crate::channel::{Receiver, bounded};
+use crate::channel::{Receiver, bounded, limited};
 use crate::context::{self, Context};
 use crate::spawn::Builder;
 use crate::sync::Semaphore;
@@ -77,7 +77,7 @@ where
 {
     assert!(workers > 0, "a stage with 0 workers would never send anything");
     let created_at = Location::caller();
-    let (output, receiver) = bounded(workers);
+    let (output, receiver) = limited(workers);
     // Ends also when nobody takes the results.
     let (ctx, cancel) = context::with_cancel(ctx);
     let (cancel, places, f) = (Arc::new(cancel), Arc::new(Semaphore::new(workers)), Arc::new(f));
