@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -301,14 +302,38 @@ fn calls_that_compute_run_side_by_side() {
         let [one, two, three] = inside.clone();
         assert_eq!(ordered(2, 0..2, move |_| meet(&one)).count(), 2);
         let (ctx, (sender, items)) = (background(), channel::bounded(2));
-        // Both are there when the stage comes to them: it hands out one after the other without a wait in between.
-        // (After a wait it may have to wait for its thread, too, if a call computes there.)
-        (0..2).for_each(|n| sender.send(n).unwrap());
-        drop(sender);
+        // The second comes when the first is under way.
+        let under_way = Arc::clone(&two);
         let met = stage(&ctx, items, 2, move |_: i32| meet(&two));
+        thread::spawn(move || {
+            sender.send(0).unwrap();
+            while under_way.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            sender.send(1).unwrap();
+        });
         assert_eq!(met.iter().count(), 2);
         for_each(2, 0..2, |_| meet(&three));
     });
+}
+
+#[test]
+fn whoever_is_free_takes_the_next_item_of_a_stream() {
+    let runtime = lisle::Config::new().workers(2).start().expect("a runtime");
+    let made: Vec<_> = (0..100).map(|_| AtomicBool::new(false)).collect();
+    let start = Instant::now();
+    // Every fourth call computes until the next two have been made.
+    let call = move |n: usize| {
+        let next_two = [&made[n + 1], &made[n + 2]];
+        while n.is_multiple_of(4) && !next_two.iter().all(|made| made.load(Ordering::SeqCst)) {
+            assert!(start.elapsed() < LONG, "the next two wait for a call that computes");
+            std::hint::spin_loop();
+        }
+        made[n].store(true, Ordering::SeqCst);
+    };
+    // Read by a thread that nobody holds up.
+    let results = runtime.run(|| ordered(2, 0..83, call));
+    assert_eq!(results.count(), 83);
 }
 
 #[test]
@@ -359,14 +384,17 @@ fn a_pipeline_loses_and_repeats_nothing() {
 fn a_stage_goes_on_after_a_panic_which_is_reported() {
     const NAME: &str = "a_stage_goes_on_after_a_panic_which_is_reported";
     let Some(output) = common::in_child(NAME, &[]) else {
-        let ctx = background();
-        let halves = stage(&ctx, source(&ctx, 0..10), 1, |n| match n {
-            3 => panic!("three is odd"),
-            4 => lisle::exit(),
-            n => n,
+        let runtime = common::one_worker();
+        let rest = runtime.run(|| {
+            let ctx = background();
+            stage(&ctx, source(&ctx, 0..10), 1, |n| match n {
+                3 => panic!("three is odd"),
+                4 => lisle::exit(),
+                n => n,
+            })
         });
-        assert_eq!(halves.iter().collect::<Vec<_>>(), [0, 1, 2, 5, 6, 7, 8, 9]);
-        return;
+        assert_eq!(rest.iter().collect::<Vec<_>>(), [0, 1, 2, 5, 6, 7, 8, 9]);
+        return wait_until_empty(&runtime);
     };
     let text = common::stderr(&output);
     assert!(output.status.success(), "{text}");

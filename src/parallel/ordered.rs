@@ -1,24 +1,31 @@
 //! [`ordered()`]: results of parallel work as a stream, in the order of the items.
 //!
-//! A goroutine, the *feeder*, takes the items, starts a goroutine for each, and sends the handles through a bounded
-//! channel: its order is the items' order, and its capacity bounds how far the work runs ahead. The reader joins one
-//! handle after the other. When the reader goes away it cancels the feeder's context, and all end. The feeder says when
-//! there are no more items: a stream that ends without that was cut short.
+//! Each goroutine takes an item, starts its successor, which will take the next, sends that one's handle to the reader,
+//! and makes its call. So the handles come in the order of the items, and the reader joins one after the other; and who
+//! takes the next item has not been started until a thread has time for it, which a goroutine that took them all would
+//! not wait for: it would be pinned to a thread on which, perhaps, a call computes. When the reader goes away it cancels
+//! the stream's context, and all end.
+//!
+//! # Invariants
+//! - Who has the feed is the only one that takes items, and lets it go when its successor's handle is sent.
+//! - The handle of who will take the next item is on its way to the reader, or with it, before the call for the last one
+//!   is made. So where one joins well and gives a result, there is a next; where there is none, the iterator has failed.
+//! - Nobody waits between taking an item and its call.
 //!
 //! (Rejected: results with numbers, put in order by the reader. The reader would have to keep any number of them while
 //! it waits for a slow one. And goroutines that live as long as the stream: see `pool`.)
 
-use crate::channel::{Receiver, Sender, limited};
+use super::offer_successor;
+use crate::channel::{Receiver, Sender, unbounded};
 use crate::context::{self, Cancel, Context};
-use crate::report::discard_payload;
-use crate::runtime::unheard_panic;
 use crate::spawn::{Builder, JoinHandle};
-use crate::sync::{OwnedPermit, Semaphore};
-use crate::unwind::{Unwound, catch, message_of};
+use crate::sync::{Mutex, MutexGuard, OwnedPermit, Semaphore};
+use crate::unwind::Unwound;
 use std::fmt;
+use std::io;
 use std::iter::FusedIterator;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// Calls `f` with each item, with up to `limit` calls at the same time, and gives the results one by one, in the order
 /// of the items, while later calls still run.
@@ -58,88 +65,80 @@ where
     assert!(limit > 0, "a parallel stream with a limit of 0 goroutines would never run anything");
     let created_at = Location::caller();
     let (ctx, cancel) = context::with_cancel(&context::background());
-    let (sender, receiver) = limited(limit);
-    let feeder = Feeder { ctx, places: Arc::new(Semaphore::new(limit)), created_at, results: sender };
-    let items = items.into_iter();
-    let started = Builder::new().name("ordered").go_at(created_at, move || feeder.feed(items, f));
-    started.map(drop).unwrap_or_else(|error| panic!("cannot start a goroutine: {error}"));
-    Ordered { results: receiver, is_over: false, created_at, _cancel: cancel }
+    let (sender, results) = unbounded();
+    let stream = Arc::new(Stream {
+        ctx,
+        places: Arc::new(Semaphore::new(limit)),
+        // One more, for whoever will take the next item.
+        ahead: Arc::new(Semaphore::new(limit.saturating_add(1))),
+        created_at,
+        feed: Mutex::new(Feed { items: items.into_iter(), results: sender }),
+        f,
+    });
+    let ahead = stream.ahead.acquire_owned(1);
+    let feed = stream.lock_feed();
+    let first = stream.start().unwrap_or_else(|error| panic!("cannot start a goroutine: {error}"));
+    feed.pass_on(Ok(first), ahead);
+    drop(feed);
+    Ordered { results, is_over: false, created_at, _cancel: cancel }
 }
 
-/// Stands for one item: its result to come, or why nothing comes any more. `None` is the end.
-type Place<T> = Option<Result<JoinHandle<T>, Failure>>;
-
-/// How the iterator failed, or the start of a goroutine. If it is dropped before the reader has come to it, it is
-/// reported.
-struct Failure {
-    unwound: Option<Unwound>,
-    created_at: &'static Location<'static>,
+/// Stands for one item: its result to come, if there is one.
+struct Place<T> {
+    handle: io::Result<JoinHandle<Option<T>>>,
+    _ahead: OwnedPermit,
 }
 
-impl Failure {
-    fn take(mut self) -> Unwound {
-        self.unwound.take().expect("it is taken once")
-    }
-}
-
-impl Drop for Failure {
-    fn drop(&mut self) {
-        if let Some(Unwound::Panicked(payload)) = self.unwound.take() {
-            let message = message_of(&*payload);
-            unheard_panic(format_args!(
-                "the parallel stream created at {} panicked where nobody reads any more: {message}",
-                self.created_at
-            ));
-            discard_payload(payload);
-        }
-    }
-}
-
-struct Feeder<T> {
+struct Stream<I, F, T> {
     /// Done when the reader has gone away.
     ctx: Context,
+    /// For calls.
     places: Arc<Semaphore>,
+    /// For places to which the reader has not come yet.
+    ahead: Arc<Semaphore>,
     created_at: &'static Location<'static>,
+    feed: Mutex<Feed<I, T>>,
+    f: F,
+}
+
+struct Feed<I, T> {
+    items: I,
     results: Sender<Place<T>>,
 }
 
-impl<T: Send + 'static> Feeder<T> {
-    fn feed<I, F>(self, mut items: I, f: F)
-    where
-        I: Iterator<Item: Send + 'static>,
-        F: Fn(I::Item) -> T + Send + Sync + 'static,
-    {
-        let f = Arc::new(f);
-        while let Ok(permit) = self.ctx.acquire_owned(&self.places, 1) {
-            let item = catch(|| items.next()).map_err(|unwound| self.failure(unwound));
-            if self.ctx.err().is_some() {
-                return;
-            }
-            let place = match item {
-                Ok(None) => None,
-                Ok(Some(item)) => {
-                    let f = Arc::clone(&f);
-                    Some(self.start(permit, move || f(item)))
-                }
-                Err(failure) => Some(Err(failure)),
-            };
-            let is_last = !matches!(place, Some(Ok(_)));
-            if self.results.send(place).is_err() || is_last {
-                return;
-            }
-        }
+impl<I, T> Feed<I, T> {
+    /// Tells the reader who takes the next item. If it has just gone away, the handle goes, too.
+    fn pass_on(&self, handle: io::Result<JoinHandle<Option<T>>>, ahead: OwnedPermit) {
+        let _ = self.results.send(Place { handle, _ahead: ahead });
+    }
+}
+
+impl<I, F, T> Stream<I, F, T>
+where
+    I: Iterator<Item: Send + 'static> + Send + 'static,
+    F: Fn(I::Item) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    fn start(self: &Arc<Self>) -> io::Result<JoinHandle<Option<T>>> {
+        let this = Arc::clone(self);
+        Builder::new().go_at(self.created_at, move || this.work())
     }
 
-    fn start(&self, permit: OwnedPermit, call: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
-        let started = Builder::new().go_at(self.created_at, move || {
-            let _permit = permit;
-            call()
-        });
-        started.map_err(|error| self.failure(Unwound::Panicked(Box::new(format!("cannot start a goroutine: {error}")))))
+    fn lock_feed(&self) -> MutexGuard<'_, Feed<I, T>> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failure(&self, unwound: Unwound) -> Failure {
-        Failure { unwound: Some(unwound), created_at: self.created_at }
+    /// What each goroutine does. `None`: there was no item any more, or nobody waits for its result.
+    fn work(self: Arc<Self>) -> Option<T> {
+        let _place = self.ctx.acquire_owned(&self.places, 1).ok()?;
+        let ahead = self.ctx.acquire_owned(&self.ahead, 1).ok()?;
+        let mut feed = self.lock_feed();
+        let item = feed.items.next()?;
+        self.ctx.check().ok()?;
+        feed.pass_on(self.start(), ahead);
+        drop(feed);
+        offer_successor(&self.places);
+        Some((self.f)(item))
     }
 }
 
@@ -159,19 +158,23 @@ impl<T> Iterator for Ordered<T> {
         if self.is_over {
             return None;
         }
-        let Ok(place) = self.results.recv() else { self.is_cut_short() };
-        self.is_over = !matches!(place, Some(Ok(_)));
-        match place?.map_err(Failure::take).and_then(|handle| handle.join().map_err(Unwound::from)) {
-            Ok(result) => Some(result),
-            Err(Unwound::Panicked(payload)) if payload.is::<crate::Cancelled>() => self.is_cut_short(),
-            Err(unwound) => unwound.resume(),
+        // Set back if there is a result, or a call failed.
+        self.is_over = true;
+        let handle =
+            self.results.recv().ok()?.handle.unwrap_or_else(|error| panic!("cannot start a goroutine: {error}"));
+        match handle.join() {
+            Ok(result) => {
+                self.is_over = result.is_none();
+                result
+            }
+            Err(payload) if payload.is::<crate::Cancelled>() => {
+                panic!("the parallel stream created at {} was cut short: its runtime was shut down", self.created_at)
+            }
+            Err(payload) => {
+                self.is_over = false;
+                Unwound::from(payload).resume()
+            }
         }
-    }
-}
-
-impl<T> Ordered<T> {
-    fn is_cut_short(&self) -> ! {
-        panic!("the parallel stream created at {} was cut short: its runtime was shut down", self.created_at)
     }
 }
 
