@@ -159,7 +159,14 @@ unsafe fn submit(job: JobRef) {
     }
 }
 
+/// The pool's threads, those of them that have nothing to do, and the calls that wait for one.
+pub(crate) fn counts() -> (usize, usize, usize) {
+    let pool = pool();
+    (pool.threads, pool.idle, pool.queue.len())
+}
+
 fn serve() {
+    let _signal_stack = crate::stack::overflow::SignalStack::install();
     let mut pool = pool();
     loop {
         if let Some(job) = pool.queue.pop_front() {

@@ -38,7 +38,7 @@
 //! | find data races | [`race`] |
 //! | call what blocks a thread | [`blocking`](blocking()) |
 //! | see inside a running program | [`debug`] |
-//! | know who runs | [`current`], [`num_goroutines`], [`metrics`] |
+//! | know who runs | [`current`], [`num_goroutines`], [`metrics`](metrics()) |
 //! | configure | [`Config`], or the environment (`LISLE_WORKERS`, …) |
 //!
 //! # Before you rely on it
@@ -76,12 +76,14 @@ not_under_loom! {
     pub mod errgroup;
     mod goroutine;
     mod local;
+    mod metrics;
     pub mod parallel;
     mod park;
     mod poll;
     pub mod pool;
     pub mod race;
     mod random;
+    mod refused;
     mod report;
     mod runtime;
     mod sched;
@@ -101,7 +103,9 @@ not_under_loom! {
         goroutine::{Cancelled, Exited, Goroutine, current, exit, no_switch, park, park_timeout, yield_now},
         local::{AccessError, LocalKey},
         park::WaitReason,
-        runtime::{Config, Metrics, PanicPolicy, Runtime, metrics, num_goroutines, run},
+        metrics::{Metrics, WorkerMetrics, metrics},
+        refused::{Refusal, Refused},
+        runtime::{Config, PanicPolicy, Runtime, num_goroutines, run},
         sched::watchdog::{GoroutineInfo, StuckKind, StuckReport},
         scope::{Scope, ScopedJoinHandle, scope},
         spawn::{Builder, JoinHandle, LocalJoinHandle, go, go_local},

@@ -24,6 +24,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 
+pub(crate) use crate::debug::waits::LockWait;
 pub(crate) use crate::testing::op::{At, Op};
 
 thread_local! {

@@ -109,6 +109,11 @@ impl WaitReason {
     pub(crate) fn from_u8(byte: u8) -> Self {
         REASONS[usize::from(byte)]
     }
+
+    /// Whether it is others in the program who are waited for: not the time, the system, or an `unpark`.
+    pub(crate) fn is_for_others(self) -> bool {
+        !matches!(self, Self::None | Self::Park | Self::Sleep | Self::Blocking)
+    }
 }
 
 impl std::fmt::Display for WaitReason {
@@ -416,9 +421,7 @@ fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
     }
     g.set_wait_reason(reason);
     match keep_thread::reason_to(worker, g, pinned) {
-        None => {
-            switch_out(pinned, RunState::Parked);
-        }
+        None => switch_out(pinned, RunState::Parked),
         Some(why) => keep_thread::park_in_place(worker, g, pinned, why),
     }
     g.set_wait_reason(WaitReason::None);

@@ -1,5 +1,6 @@
 //! Starting and stopping: [`Config`], the global runtime, private ones ([`Runtime`]), and [`run`].
 
+use crate::metrics::Metrics;
 use crate::report::{discard_payload, report};
 use crate::sched::Scheduler;
 use crate::sched::watchdog::StuckReport;
@@ -35,6 +36,9 @@ pub(crate) type StuckHook = Arc<dyn Fn(&StuckReport) + Send + Sync>;
 /// | [`mprotect_guards`](Self::mprotect_guards) | `LISLE_GUARD=mprotect` or `auto` | auto |
 /// | [`dump_on_quit`](Self::dump_on_quit) | `LISLE_SIGQUIT=dump` or `default` | dump |
 /// | [`lint_thread_locals`](Self::lint_thread_locals) | `LISLE_DEBUG=threadlocals` | off |
+/// | [`schedtrace`](Self::schedtrace) | `LISLE_DEBUG=schedtrace=1000` (milliseconds) | off |
+///
+/// Several settings of `LISLE_DEBUG` are separated by commas.
 ///
 /// ```
 /// let runtime = lisle::Config::new().workers(1).start().unwrap();
@@ -48,6 +52,7 @@ pub struct Config {
     pub(crate) thread_name: String,
     pub(crate) unjoined_panic: PanicPolicy,
     pub(crate) lint_thread_locals: bool,
+    pub(crate) schedtrace: Option<Duration>,
     pub(crate) stuck_after: Duration,
     pub(crate) on_stuck: Option<StuckHook>,
     mprotect_guards: bool,
@@ -87,6 +92,7 @@ impl Config {
             thread_name: "lisle".into(),
             unjoined_panic: PanicPolicy::Report,
             lint_thread_locals: false,
+            schedtrace: None,
             stuck_after: Duration::from_millis(100),
             on_stuck: None,
             mprotect_guards: false,
@@ -130,13 +136,27 @@ impl Config {
             }
         }
         if let Some(value) = variable("LISLE_DEBUG") {
-            match value.as_str() {
-                "" => {}
-                "threadlocals" => this.lint_thread_locals = true,
-                _ => this.error = wrong("LISLE_DEBUG", &value, "threadlocals, or empty"),
+            for setting in value.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
+                if !this.set_debug(setting) {
+                    this.error = wrong("LISLE_DEBUG", &value, DEBUG_SETTINGS);
+                }
             }
         }
         this
+    }
+
+    /// One setting of `LISLE_DEBUG`. Whether it makes sense.
+    fn set_debug(&mut self, setting: &str) -> bool {
+        match setting.split_once('=') {
+            None if setting == "threadlocals" => self.lint_thread_locals = true,
+            Some(("schedtrace", millis)) => match millis.parse() {
+                Ok(0) => self.schedtrace = None,
+                Ok(millis) => self.schedtrace = Some(Duration::from_millis(millis)),
+                Err(_) => return false,
+            },
+            _ => return false,
+        }
+        true
     }
 
     /// The number of worker threads, 1 to 4096.
@@ -201,6 +221,15 @@ impl Config {
     #[must_use]
     pub fn dump_on_quit(mut self, yes: bool) -> Self {
         self.dump_on_quit = yes;
+        self
+    }
+
+    /// Prints a line of what the scheduler is doing to stderr (a [`Metrics`] as text) each time that so much time has
+    /// passed, as Go's `GODEBUG=schedtrace=1000` does. A thread does that, of the runtime's own: it tells also of
+    /// workers that are all stuck.
+    #[must_use]
+    pub fn schedtrace(mut self, every: Duration) -> Self {
+        self.schedtrace = (!every.is_zero()).then_some(every);
         self
     }
 
@@ -271,6 +300,9 @@ impl Config {
         Scheduler::start(self)
     }
 }
+
+/// What `LISLE_DEBUG` may hold.
+const DEBUG_SETTINGS: &str = "a list of threadlocals and schedtrace=MILLISECONDS, separated by commas, or empty";
 
 fn parse_size(text: &str) -> Option<usize> {
     let (digits, unit) = match text.strip_suffix(['K', 'k']) {
@@ -461,58 +493,6 @@ pub fn num_goroutines() -> usize {
     usize::try_from(live).unwrap_or(usize::MAX)
 }
 
-/// What a runtime is doing; a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Metrics {
-    /// Goroutines that exist.
-    pub goroutines: u64,
-    /// Workers that run, replacements included.
-    pub workers: usize,
-    /// Times that a worker took fresh goroutines from another.
-    pub steals: u64,
-    /// Slices that were reported as stuck.
-    pub stuck: u64,
-    /// Parks that kept their thread because a thread-local pointed into a goroutine's stack.
-    pub thread_local_hits: u64,
-    /// Goroutines that wait for a stack.
-    pub waiting_for_stack: usize,
-    /// Unused stacks of the process that have their pages.
-    pub warm_stacks: usize,
-    /// Unused stacks of the process that have given their pages back.
-    pub cold_stacks: usize,
-}
-
-impl Metrics {
-    fn of(scheduler: &Scheduler) -> Self {
-        use std::sync::atomic::Ordering::Relaxed;
-        let (warm_stacks, cold_stacks) = crate::stack::cache::pooled();
-        Self {
-            goroutines: scheduler.live(),
-            workers: scheduler.workers().iter().count(),
-            steals: scheduler.workers().iter().map(|worker| worker.counters.steals.load(Relaxed)).sum(),
-            stuck: scheduler.watchdog.stuck.load(Relaxed),
-            thread_local_hits: scheduler.watchdog.hits.load(Relaxed),
-            waiting_for_stack: scheduler.starved(),
-            warm_stacks,
-            cold_stacks,
-        }
-    }
-}
-
-/// What the caller's runtime is doing: that of the calling goroutine, or the global one, which starts if
-/// need be.
-///
-/// # Panics
-/// If the runtime cannot start.
-#[must_use]
-pub fn metrics() -> Metrics {
-    match with_scheduler(|scheduler| Ok(Metrics::of(scheduler))) {
-        Ok(metrics) => metrics,
-        Err(error) => panic!("{error}"),
-    }
-}
-
 /// `who` panicked, and its result was dropped without a look.
 pub(crate) fn unjoined_panic(who: impl fmt::Display, payload: Box<dyn Any + Send>) {
     unheard_panic(format_args!("{who} panicked, and nobody joined it"));
@@ -549,6 +529,9 @@ mod tests {
         assert_eq!(with("LISLE_STACK_SIZE", "2M").stack_size, 2 * 1024 * 1024);
         assert_eq!(with("LISLE_PANIC", "abort").unjoined_panic, PanicPolicy::Abort);
         assert!(with("LISLE_DEBUG", "threadlocals").lint_thread_locals);
+        let both = with("LISLE_DEBUG", "schedtrace=250, threadlocals");
+        assert!(both.lint_thread_locals && both.schedtrace == Some(Duration::from_millis(250)));
+        assert_eq!(with("LISLE_DEBUG", "schedtrace=0").schedtrace, None);
     }
 
     #[test]
@@ -561,6 +544,8 @@ mod tests {
             ("LISLE_GUARD", "dog"),
             ("LISLE_SIGQUIT", "never"),
             ("LISLE_DEBUG", "everything"),
+            ("LISLE_DEBUG", "schedtrace"),
+            ("LISLE_DEBUG", "schedtrace=often"),
         ] {
             let error = with(name, value).start().expect_err("it makes no sense").to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");

@@ -1,5 +1,7 @@
-//! See inside a running program.
+//! See inside a running program: dumps of all goroutines, profiles that `go tool pprof` reads, numbers for Prometheus, and
+//! a server of all that. It is there in every build, and costs next to nothing until it is asked for.
 //!
+//! # Dumps
 //! [`dump`] gives all goroutines with what they do, what they wait for and where, in the form of Go's dumps; [`dump_to`]
 //! writes them to a file, folded or as JSON; Ctrl-\\ (SIGQUIT) prints them to stderr and ends the process with status 2,
 //! as Go's runtime does (not if the program listens for SIGQUIT by [`signal`](crate::signal), nor with
@@ -24,7 +26,7 @@
 //!         src/main.rs:24
 //! ```
 //!
-//! # What it costs
+//! ## What a dump costs
 //! Nothing is kept for dumps, and nobody is stopped for one: each goroutine is copied by the kernel, and copied again if
 //! it went on meanwhile. A goroutine that *runs* is interrupted for some microseconds by SIGURG, so that it can show its
 //! stack; a system call that it is in may return `EINTR`. (A program that installs a handler of its own for SIGURG and
@@ -36,23 +38,40 @@
 //! longer. The release profile has names of functions without it; files, lines and inlined functions need
 //! `debug = "line-tables-only"` or more.
 //!
-//! # From where
+//! ## From where
 //! From any goroutine or thread, also while all workers are stuck, and within a panic. **Not from a signal handler**: it
 //! takes locks and allocates; have a thread do it ([`signal::notify`](crate::signal::notify)).
 //!
-//! # The parts, for those who build on them
-//! | file | what |
-//! | --- | --- |
-//! | `registry` | `visit(Wanted, |&Snapshot| ControlFlow)`: every started goroutine, streaming, from any OS thread, holding nobody up; `unstarted()` |
-//! | `unwind` | `unwind(&mut Cache, Registers, &StackMemory, &mut [usize])`: the walk, async-signal-safe after `refresh()` |
-//! | `symbol` | `resolve(&[usize])`: functions, files, lines, inlined calls; `visible`: the part that is the user's |
-//! | `interrupt` | the stack of a running goroutine, by SIGURG; `registers` of a signal's context |
-//! | `labels` | [`with_labels`]; `Text`, `pairs`, `current` |
-//! | `dump` | the forms of dumps; SIGQUIT |
-//! | `copy` | copies of memory that others use, made by the kernel |
+//! # Profiles and pages
+//! All of this is in the feature `pprof`, which is on by default.
 //!
-//! Signal handlers on workers run on the alternate stack of `stack::overflow::SignalStack`, 64 KiB for all of them.
-//! `Scheduler::all`, `all_workers` list who there is.
+//! ```
+//! let server = lisle::debug::serve("127.0.0.1:0")?; // in a program, a port: 6060
+//! println!("go tool pprof -top http://{}/debug/pprof/profile?seconds=5", server.local_addr());
+//! # server.stop();
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! ## What is served
+//! | path | |
+//! | --- | --- |
+//! | `/debug/` | a page for people: live numbers, the workers' load, a flame graph |
+//! | `/debug/pprof/` | a page with all of these |
+//! | `/debug/pprof/profile?seconds=30` | [`CpuProfile`]: where processor time goes |
+//! | `/debug/pprof/NAME` | the [`ProfileKind`] of this name; `?debug=1`: as text |
+//! | `/debug/pprof/NAME?seconds=5` | for those that count: what comes in so many seconds |
+//! | `/debug/pprof/cmdline`, `symbol` | what the tool asks for besides |
+//! | `/debug/metrics`, `/debug/vars` | [`prometheus`], and the same numbers as JSON |
+//!
+//! The server has threads of its own, so that it answers when every worker is stuck. It answers this machine only, unless
+//! [`ServerConfig`] says otherwise. Wrong requests get a status and a sentence: an unknown profile 404, a number that
+//! makes no sense 400, a second CPU profile at a time 409, another host's name 403. A client that goes away ends what it
+//! had asked for.
+//!
+//! Without a server: [`write_profile`], [`CpuProfile`], [`prometheus`], [`metrics`](crate::metrics()); and
+//! [`LISLE_DEBUG=schedtrace=1000`](crate::Config::schedtrace).
+//!
+//! The names, forms and meanings are those of Go's `net/http/pprof` and `runtime/pprof`.
 
 mod copy;
 pub(crate) mod dump;
@@ -61,7 +80,27 @@ pub(crate) mod labels;
 pub(crate) mod registry;
 pub(crate) mod symbol;
 pub(crate) mod unwind;
+#[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
+pub(crate) mod waits;
 
 pub(crate) use labels::Text;
 pub use dump::{Format, dump, dump_to};
 pub use labels::with_labels;
+
+/// Declares what the feature `pprof` has.
+macro_rules! with_pprof {
+    ($($item:item)*) => { $(#[cfg(feature = "pprof")] $item)* };
+}
+
+with_pprof! {
+    pub(crate) mod cpu;
+    mod metrics;
+    mod profile;
+    mod server;
+    mod walk;
+
+    pub use metrics::prometheus;
+    pub use profile::kind::{CpuProfile, ProfileKind, write_profile};
+    pub use server::{Server, ServerConfig, serve};
+    pub use waits::{set_block_profile_rate, set_mutex_profile_fraction};
+}

@@ -33,7 +33,7 @@ use super::labels::Text;
 use super::unwind::{self, Cache, End, Registers, StackMemory};
 use crate::park::WaitReason;
 use crate::sched::g::{Extra, G, Pinned, RunState};
-use crate::sched::Scheduler;
+use crate::sched;
 use crate::sched::worker::WorkerShared;
 use crate::stack::{GUARD, RESERVED, cache};
 use std::mem::offset_of;
@@ -460,7 +460,7 @@ impl Candidate {
 
 /// How many goroutines have been created and have not started, in all runtimes; to within what happens meanwhile.
 pub(crate) fn unstarted() -> u64 {
-    Scheduler::all().iter().map(|scheduler| scheduler.unstarted()).sum()
+    sched::all().iter().map(|scheduler| scheduler.unstarted()).sum()
 }
 
 #[cfg(test)]

@@ -218,24 +218,24 @@ unsafe fn module(info: &libc::dl_phdr_info) -> Option<Module<&'static [u8]>> {
     Some(Module::new(name, base + whole.start..base + whole.end, base, sections))
 }
 
+/// The registers of the place where this is called, for a walk that begins there.
+#[inline(always)]
+pub(crate) fn here() -> Registers {
+    let (pc, sp, bp);
+    // SAFETY: reads three registers and changes nothing.
+    unsafe {
+        std::arch::asm!(
+            "lea {pc}, [rip]", "mov {sp}, rsp", "mov {bp}, rbp",
+            pc = out(reg) pc, sp = out(reg) sp, bp = out(reg) bp,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    Registers { pc, sp, bp }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The registers of the place where this is called.
-    #[inline(always)]
-    fn here() -> Registers {
-        let (pc, sp, bp);
-        // SAFETY: reads three registers and changes nothing.
-        unsafe {
-            std::arch::asm!(
-                "lea {pc}, [rip]", "mov {sp}, rsp", "mov {bp}, rbp",
-                pc = out(reg) pc, sp = out(reg) sp, bp = out(reg) bp,
-                options(nomem, nostack, preserves_flags),
-            );
-        }
-        Registers { pc, sp, bp }
-    }
 
     /// The bounds of the calling thread's stack, as far as a test needs them.
     fn above(sp: usize, bytes: usize) -> Range<usize> {

@@ -127,6 +127,11 @@ impl Idle {
         self.state.load(Ordering::Relaxed) & COUNT
     }
 
+    /// How many workers search.
+    pub(crate) fn searching(&self) -> usize {
+        self.state.load(Ordering::Relaxed) / SEARCHER
+    }
+
     /// The worker is up. Returns whether a producer chose it meanwhile: then it is a searcher now.
     pub(crate) fn rouse(&self, index: usize) -> bool {
         let mut sleepers = lock(&self.sleepers);

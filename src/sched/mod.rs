@@ -53,14 +53,12 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize,
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use watchdog::Watchdog;
-use worker::{Kind, Worker, WorkerShared};
+use worker::{Counters, Kind, Worker, WorkerShared};
 
 /// Identities that a worker takes at a time.
 pub(crate) const ID_BLOCK: u64 = 16;
 /// Replacement workers that may exist beside the configured ones.
 const MAX_REPLACEMENTS: usize = 256;
-
-static ALL: Mutex<Vec<Weak<Scheduler>>> = Mutex::new(Vec::new());
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -81,6 +79,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn shut_down() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "this lisle runtime is shut down")
+}
+
+/// The runtimes of the process.
+static ALL: Mutex<Vec<Weak<Scheduler>>> = Mutex::new(Vec::new());
+
+/// The runtimes that are at work, the oldest first. Those of explorers are not among them.
+pub(crate) fn all() -> Vec<Arc<Scheduler>> {
+    lock(&ALL).iter().filter_map(Weak::upgrade).filter(|scheduler| !scheduler.is_stopped()).collect()
 }
 
 const RUNNING: u8 = 0;
@@ -108,9 +114,8 @@ pub(crate) struct Scheduler {
     spare: Mutex<Vec<&'static WorkerShared>>,
     /// Threads that have not ended.
     threads: AtomicUsize,
-    /// Goroutines created from outside, and the counts of workers that have ended.
-    spawned: AtomicU64,
-    finished: AtomicU64,
+    /// What was counted outside of workers (goroutines created there), and by workers that have ended.
+    elsewhere: Counters,
     state: AtomicU8,
     /// Someone waits for goroutines or threads to end.
     awaited: AtomicBool,
@@ -141,6 +146,16 @@ impl Scheduler {
             this.stop();
             return Err(io::Error::new(error.kind(), format!("the watchdog thread did not start: {error}")));
         }
+        if let Some(every) = this.config.schedtrace
+            && let Err(error) = crate::metrics::start_trace(&this, every)
+        {
+            this.stop();
+            return Err(io::Error::new(error.kind(), format!("the schedtrace thread did not start: {error}")));
+        }
+        let mut all = lock(&ALL);
+        all.retain(|scheduler| scheduler.strong_count() > 0);
+        all.push(Arc::downgrade(&this));
+        drop(all);
         Ok(this)
     }
 
@@ -152,7 +167,7 @@ impl Scheduler {
         slab::range()?;
         crate::stack::overflow::install();
         let places = config.workers + MAX_REPLACEMENTS;
-        let this = Arc::new(Self {
+        Ok(Arc::new(Self {
             config,
             injector: Injector::new(),
             idle: idle::Idle::new(),
@@ -163,8 +178,7 @@ impl Scheduler {
             dedicated: Mutex::default(),
             spare: Mutex::default(),
             threads: AtomicUsize::new(0),
-            spawned: AtomicU64::new(0),
-            finished: AtomicU64::new(0),
+            elsewhere: Counters::default(),
             state: AtomicU8::new(RUNNING),
             awaited: AtomicBool::new(false),
             ended: (Mutex::default(), Condvar::new()),
@@ -173,11 +187,7 @@ impl Scheduler {
             offenders: Mutex::default(),
             has_offenders: AtomicBool::new(false),
             watchdog: Watchdog::new(),
-        });
-        let mut all = lock(&ALL);
-        all.retain(|other| other.strong_count() > 0);
-        all.push(Arc::downgrade(&this));
-        Ok(this)
+        }))
     }
 
     /// The explorer's worker is the only one.
@@ -238,8 +248,7 @@ impl Scheduler {
             Kind::Dedicated => dedicated.retain(|other| !std::ptr::eq(*other, shared)),
             Kind::Explorer => {}
         }
-        self.spawned.fetch_add(shared.counters.spawned.swap(0, Ordering::AcqRel), Ordering::AcqRel);
-        self.finished.fetch_add(shared.counters.finished.swap(0, Ordering::AcqRel), Ordering::AcqRel);
+        shared.counters.retire_to(&self.elsewhere);
         drop(dedicated);
         lock(&self.spare).push(shared);
         self.threads.fetch_sub(1, Ordering::AcqRel);
@@ -264,19 +273,9 @@ impl Scheduler {
     /// Goroutines that exist. Never zero while one is alive: `finished` is read before `spawned`.
     pub(crate) fn live(&self) -> u64 {
         let dedicated = lock(&self.dedicated);
-        let sum = |of: fn(&WorkerShared) -> &AtomicU64, outside: &AtomicU64| {
-            let dedicated: u64 = dedicated.iter().map(|w| of(w).load(Ordering::Acquire)).sum();
-            let regular: u64 = self.workers().iter().map(|w| of(w).load(Ordering::Acquire)).sum();
-            outside.load(Ordering::Acquire) + dedicated + regular
-        };
-        let finished = sum(|w| &w.counters.finished, &self.finished);
-        let spawned = sum(|w| &w.counters.spawned, &self.spawned);
+        let finished = self.sum(&dedicated, |counters| &counters.finished);
+        let spawned = self.sum(&dedicated, |counters| &counters.spawned);
         spawned.saturating_sub(finished)
-    }
-
-    /// The schedulers of all runtimes.
-    pub(crate) fn all() -> Vec<Arc<Self>> {
-        lock(&ALL).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Goroutines that exist and have not started, about.
@@ -287,11 +286,21 @@ impl Scheduler {
         live.saturating_sub(dedicated + self.workers().iter().map(started).sum::<u64>())
     }
 
-    #[allow(dead_code, reason = "for profiles and metrics")]
-    /// The workers that there are, those of goroutines with threads of their own included.
-    pub(crate) fn all_workers(&self) -> Vec<&'static WorkerShared> {
-        let dedicated = lock(&self.dedicated).clone();
-        self.workers().iter().chain(dedicated).collect()
+    /// What all workers of this runtime have counted, those that have ended included.
+    pub(crate) fn total(&self, of: fn(&Counters) -> &AtomicU64) -> u64 {
+        self.sum(&lock(&self.dedicated), of)
+    }
+
+    fn sum(&self, dedicated: &[&'static WorkerShared], of: fn(&Counters) -> &AtomicU64) -> u64 {
+        let workers = self.workers();
+        let all = dedicated.iter().copied().chain(workers.iter());
+        let counted: u64 = all.map(|worker| of(&worker.counters).load(Ordering::Acquire)).sum();
+        of(&self.elsewhere).load(Ordering::Acquire) + counted
+    }
+
+    /// Those that run one goroutine that asked for a thread of its own.
+    pub(crate) fn dedicated_workers(&self) -> Vec<&'static WorkerShared> {
+        lock(&self.dedicated).clone()
     }
 
     // ---- fresh work ----
@@ -324,7 +333,7 @@ impl Scheduler {
                 self.cancel_if_stopped();
             }
             _ => {
-                self.spawned.fetch_add(1, Ordering::AcqRel);
+                self.elsewhere.spawned.fetch_add(1, Ordering::AcqRel);
                 self.inject(g);
             }
         });
@@ -347,10 +356,10 @@ impl Scheduler {
 
     fn start_dedicated(self: &Arc<Self>, g: GRef) -> io::Result<()> {
         let spare = g.clone();
-        self.spawned.fetch_add(1, Ordering::AcqRel);
+        self.elsewhere.spawned.fetch_add(1, Ordering::AcqRel);
         let started = self.start_dedicated_thread(g);
         if started.is_err() {
-            self.finished.fetch_add(1, Ordering::AcqRel);
+            self.elsewhere.finished.fetch_add(1, Ordering::AcqRel);
             // SAFETY: its thread never existed, so it never starts, and we are still where it was created.
             unsafe { (spare.vtable.cancel)(&spare) };
         }
@@ -514,7 +523,7 @@ impl Scheduler {
                 }
                 continue;
             };
-            self.finished.fetch_add(1, Ordering::AcqRel);
+            self.elsewhere.finished.fetch_add(1, Ordering::AcqRel);
             // SAFETY: taken out of the queues, so nobody starts it. Its closure is Send: those that are
             // not lie in no queue that others can reach.
             unsafe { (g.vtable.cancel)(&g) };

@@ -17,6 +17,7 @@ mod explored;
 mod placement;
 mod ready;
 mod search;
+mod watch;
 
 use super::Scheduler;
 use super::g::{DONE, G, GRef, PENDING, RunState, USER, Yielder};
@@ -54,7 +55,11 @@ pub(crate) struct Counters {
     pub(crate) started: AtomicUsize,
     /// How many times a goroutine was resumed: the watchdog sees progress by it.
     pub(crate) slices: AtomicU64,
+    /// How many slices ended in a yield.
+    pub(crate) yields: AtomicU64,
     pub(crate) steals: AtomicU64,
+    /// How many times the worker slept for want of work.
+    pub(crate) sleeps: AtomicU64,
     /// Length of the ready queue at the start of the present slice.
     pub(crate) ready: AtomicU64,
     /// When the first timer is due, as `clock::as_nanos` has it; 0 without timers.
@@ -66,6 +71,15 @@ impl Counters {
     #[inline]
     fn bump(counter: &AtomicU64) {
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Adds what was counted to `total`, and begins anew: the worker has ended.
+    pub(super) fn retire_to(&self, total: &Self) {
+        let counts: [fn(&Self) -> &AtomicU64; 6] =
+            [|c| &c.spawned, |c| &c.finished, |c| &c.slices, |c| &c.yields, |c| &c.steals, |c| &c.sleeps];
+        for count in counts {
+            count(total).fetch_add(count(self).swap(0, Ordering::AcqRel), Ordering::AcqRel);
+        }
     }
 }
 
@@ -90,6 +104,8 @@ pub(crate) struct WorkerShared {
     keeps_lone: AtomicBool,
     /// 0, or why the running goroutine keeps its thread.
     keeps: AtomicU8,
+    /// While wake latencies are measured: when the first of those came that are in the inbox, or 0.
+    delivered_at: AtomicU64,
     pub(crate) thread: crate::cpu::ObservedThread,
     /// When its slices ended.
     pub(crate) slices: SliceLog,
@@ -118,6 +134,7 @@ impl WorkerShared {
             lends: AtomicBool::new(false),
             keeps_lone: AtomicBool::new(false),
             keeps: AtomicU8::new(0),
+            delivered_at: AtomicU64::new(0),
             thread: crate::cpu::ObservedThread::default(),
             slices: SliceLog::default(),
         })))
@@ -130,12 +147,21 @@ impl WorkerShared {
 
     /// Hands over a goroutine whose PENDING bit the caller has set, with a reference.
     pub(crate) fn deliver(&self, g: GRef) {
+        if crate::debug::waits::are_timed() {
+            self.note_delivery();
+        }
         // SAFETY: the reference keeps it alive until the drainer takes it over; PENDING makes us the only
         // one to push it.
         unsafe { self.inbox.push(g.into_raw()) };
         if self.sleeper.must_wake() {
             self.poller.wake();
         }
+    }
+
+    #[cold]
+    fn note_delivery(&self) {
+        let now = crate::clock::as_nanos(Instant::now());
+        let _ = self.delivered_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(crate) fn wake(&self) {
@@ -287,6 +313,9 @@ pub(crate) struct Worker {
     pub(crate) budget: Cell<u32>,
     full_budget: u32,
     lint: Option<super::lint::Lint>,
+    /// Whether the ends of slices are told to `watch`.
+    watched: Cell<bool>,
+    watch: RefCell<watch::Watch>,
 }
 
 thread_local! {
@@ -362,7 +391,9 @@ impl Worker {
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
             budget: Cell::new(crate::park::BUDGET),
             full_budget: if kind == Kind::Explorer { 0 } else { crate::park::BUDGET },
+            watched: Cell::new(lint.is_some()),
             lint,
+            watch: RefCell::default(),
         };
         shared.thread.become_current();
         WORKER.set(&raw const worker);
@@ -439,6 +470,9 @@ impl Worker {
         let tick = self.tick.get().wrapping_add(1);
         self.tick.set(tick);
         if tick.is_multiple_of(FAIR_TICK) {
+            if self.watched.get() || crate::debug::waits::are_timed() {
+                self.look_who_watches(false);
+            }
             self.fire_timers();
             self.start_due_calls();
             if let Some(g) = self.oldest_fresh() {
@@ -511,6 +545,7 @@ impl Worker {
     pub(crate) fn push_yielded(&self, g: &G) {
         self.ready.borrow_mut().push_yielded(NonNull::from(g));
         self.fresh_first.set(1);
+        Counters::bump(&self.shared.counters.yields);
     }
 
     /// Whether anybody could use the thread if the running goroutine let go of it.
@@ -543,6 +578,9 @@ impl Worker {
     }
 
     fn drain_inbox(&self) {
+        if self.watched.get() {
+            self.inbox_is_emptied();
+        }
         for g in self.shared.inbox.take() {
             // SAFETY: `deliver` handed the reference over.
             let g = unsafe { GRef::from_raw(g) };
@@ -650,12 +688,12 @@ impl Worker {
         // Before anything on its stack changes.
         pinned.slice.store(slice, Ordering::Relaxed);
         self.budget.set(self.full_budget);
-        if let Some(lint) = &self.lint {
-            lint.begin(self);
+        if self.watched.get() {
+            self.slice_begins(g);
         }
         let ended = g.resume(self);
-        if let Some(lint) = &self.lint {
-            lint.end(self, g);
+        if self.watched.get() {
+            self.slice_ended(g);
         }
         self.running.set(None);
         self.shared.end_of_running();

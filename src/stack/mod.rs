@@ -19,6 +19,7 @@
 pub(crate) mod cache;
 pub(crate) mod guard;
 pub(crate) mod overflow;
+pub(crate) mod own_threads;
 pub(crate) mod slab;
 
 use std::fmt;

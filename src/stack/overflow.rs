@@ -148,12 +148,14 @@ impl SignalStack {
         let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
         // SAFETY: the memory stays where it is until `drop` has taken it out of force.
         unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
+        super::own_threads::enlist();
         Self { memory }
     }
 }
 
 impl Drop for SignalStack {
     fn drop(&mut self) {
+        super::own_threads::strike_off();
         let none =
             libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: self.memory.len() };
         // SAFETY: no handler is running on it: we are running, on the thread's own stack.

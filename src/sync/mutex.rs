@@ -23,7 +23,7 @@
 use super::poison::{Flag, Witness};
 use super::wait_list::{AsWaitList, Ticket, WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicU32, Ordering, const_fn, lock, spin_loop};
-use crate::observe::{self, Op};
+use crate::observe::{self, LockWait, Op};
 use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -44,6 +44,7 @@ const PATIENCE: u32 = if cfg!(loom) { 1 } else { 4 };
 struct Entry {
     waiter: Waiter,
     lost: u32,
+    wait: LockWait,
 }
 
 struct Queue {
@@ -164,7 +165,7 @@ impl RawMutex {
                 Err(now) => state = now,
             }
         }
-        let entry = Entry { waiter: current(), lost };
+        let entry = Entry { waiter: current(), lost, wait: LockWait::begin() };
         // Who has waited before goes first.
         Some(if lost > 0 { queue.list.push_front(entry) } else { queue.list.push_back(entry) })
     }
@@ -191,6 +192,7 @@ impl RawMutex {
         drop(queue);
         if let Some(first) = first {
             unpark(&first.waiter);
+            first.wait.end();
         }
     }
 }

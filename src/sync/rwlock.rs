@@ -18,7 +18,7 @@
 use super::poison::{Flag, Witness};
 use super::wait_list::{WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicUsize, Ordering, const_fn, lock};
-use crate::observe::{self, Op};
+use crate::observe::{self, LockWait, Op};
 use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -41,6 +41,7 @@ enum Kind {
 struct Entry {
     kind: Kind,
     waiter: Waiter,
+    wait: LockWait,
 }
 
 struct RawRwLock {
@@ -127,7 +128,7 @@ impl RawRwLock {
                 break;
             }
         }
-        let ticket = queue.push_back(Entry { kind, waiter: current() });
+        let ticket = queue.push_back(Entry { kind, waiter: current(), wait: LockWait::begin() });
         drop(queue);
         let reason = if kind == Kind::Reader { WaitReason::RwLockRead } else { WaitReason::RwLockWrite };
         wait_until_taken(&self.queue, ticket, reason, None);
@@ -195,6 +196,7 @@ impl RawRwLock {
         self.state.store(state, Ordering::Release);
         drop(queue);
         woken.iter().for_each(|entry| unpark(&entry.waiter));
+        woken.into_iter().for_each(|entry| entry.wait.end());
     }
 }
 

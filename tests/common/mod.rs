@@ -50,6 +50,16 @@ pub fn wait_until_empty(runtime: &lisle::Runtime) {
     }
 }
 
+/// Waits until it is so; fails after a minute.
+#[track_caller]
+pub fn until(is_so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed().as_secs() < 60, "it is not so after a minute");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
 /// Counts how many are inside at the same time.
 #[derive(Default)]
 pub struct Meter {

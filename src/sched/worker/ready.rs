@@ -65,6 +65,11 @@ impl Ready {
         self.woken.iter().chain(&self.yielded).copied()
     }
 
+    /// Those who were woken, the next to run first.
+    pub(crate) fn iter_woken(&self) -> impl Iterator<Item = NonNull<G>> + '_ {
+        self.woken.iter().copied()
+    }
+
     /// Takes out the one that the explorer has chosen.
     pub(crate) fn take(&mut self, g: NonNull<G>) {
         let queues = [&mut self.woken, &mut self.yielded];

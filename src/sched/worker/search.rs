@@ -194,12 +194,16 @@ impl Worker {
             let replacement = self.scheduler.is_replacement(index) && self.started() == 0;
             let timer = self.timers.borrow().next_deadline();
             let until = if replacement { crate::clock::deadline(REPLACEMENT_LINGERS) } else { timer };
+            Counters::bump(&self.shared.counters.sleeps);
             self.shared.poller.wait(until.into_iter().chain(self.scheduler.next_deferred()).min());
             lingered = replacement && until.is_some_and(|until| until <= crate::clock::now());
             self.scheduler.note_awake();
         }
         self.shared.sleeper.retract();
         self.searching.set(idle.rouse(index));
+        if self.watched.get() || crate::debug::waits::are_timed() {
+            self.look_who_watches(true);
+        }
         self.fire_timers();
         self.start_due_calls();
         if !lingered || self.searching.get() || self.has_own_work() || !self.deque.is_empty() {
@@ -236,6 +240,7 @@ impl Worker {
         if !self.shared.has_deliveries() {
             let timer = self.timers.borrow().next_deadline();
             let deadline = timer.into_iter().chain(at_most).min();
+            Counters::bump(&self.shared.counters.sleeps);
             self.shared.poller.wait(deadline);
         }
         self.shared.sleeper.retract();

@@ -1,0 +1,72 @@
+//! The threads whose signal handlers have room: those with an alternate stack of ours. For each, where its ordinary
+//! stack lies, so that a profiler's handler can walk it.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+static THREADS: Mutex<Vec<(libc::pid_t, Range<usize>)>> = Mutex::new(Vec::new());
+
+fn threads() -> MutexGuard<'static, Vec<(libc::pid_t, Range<usize>)>> {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The calling thread's number, as the system has it. Async-signal-safe.
+pub(crate) fn current() -> libc::pid_t {
+    // SAFETY: no pointers.
+    unsafe { libc::gettid() }
+}
+
+/// The calling thread becomes one of these.
+pub(super) fn enlist() {
+    if let Some(bounds) = bounds_of_current() {
+        threads().push((current(), bounds));
+        #[cfg(feature = "pprof")]
+        crate::debug::cpu::thread_begins();
+    }
+}
+
+/// It is none any more.
+pub(super) fn strike_off() {
+    let current = current();
+    threads().retain(|&(thread, _)| thread != current);
+}
+
+/// Where the ordinary stack of a thread lies, if it is one of these.
+#[cfg_attr(not(feature = "pprof"), allow(dead_code))]
+pub(crate) fn stack_of(thread: libc::pid_t) -> Option<Range<usize>> {
+    threads().iter().find(|&&(other, _)| other == thread).map(|(_, bounds)| bounds.clone())
+}
+
+fn bounds_of_current() -> Option<Range<usize>> {
+    // SAFETY: all-zero is a valid pthread_attr_t to be filled in.
+    let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the calling thread exists, and the attributes are valid to write to.
+    if unsafe { libc::pthread_getattr_np(libc::pthread_self(), &mut attributes) } != 0 {
+        return None;
+    }
+    let (mut low, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the attributes were filled in just now; the other two are valid to write to.
+    let found = unsafe { libc::pthread_attr_getstack(&attributes, &mut low, &mut size) } == 0;
+    // SAFETY: as above; they are not used any more.
+    unsafe { libc::pthread_attr_destroy(&mut attributes) };
+    found.then(|| low.addr()..low.addr() + size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_listed_with_the_stack_that_it_runs_on_while_it_has_a_signal_stack() {
+        std::thread::spawn(|| {
+            assert_eq!(stack_of(current()), None);
+            let signal_stack = crate::stack::overflow::SignalStack::install();
+            let here = 0_u8;
+            assert!(stack_of(current()).unwrap().contains(&std::ptr::from_ref(&here).addr()));
+            drop(signal_stack);
+            assert_eq!(stack_of(current()), None);
+        })
+        .join()
+        .unwrap();
+    }
+}
