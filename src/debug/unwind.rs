@@ -219,6 +219,7 @@ unsafe fn module(info: &libc::dl_phdr_info) -> Option<Module<&'static [u8]>> {
 }
 
 /// The registers of the place where this is called, for a walk that begins there.
+#[cfg_attr(not(feature = "pprof"), allow(dead_code))]
 #[inline(always)]
 pub(crate) fn here() -> Registers {
     let (pc, sp, bp);

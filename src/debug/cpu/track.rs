@@ -191,8 +191,8 @@ impl Track {
         let Some(bounds) = bounds else {
             return (Head { missing: Missing::ForeignStack, weight, goroutine }, 1);
         };
-        // SAFETY: the stack that this thread runs on, from where it is in use (with the red zone) to its end.
         let in_use = bounds.start.max(from.sp.saturating_sub(128))..bounds.end;
+        // SAFETY: the stack that this thread runs on, from where it is in use (with the red zone) to its end.
         let walked = unsafe { unwind(cache, from, &StackMemory::in_place(in_use), out) };
         let missing = match walked.end {
             End::Complete => Missing::Nothing,
