@@ -42,10 +42,10 @@ fn by_call(pieces: &[Piece], into: &mut [u8]) -> bool {
     if into.is_empty() {
         return true;
     }
-    let remote = pieces.iter().filter(|piece| piece.length > 0).map(|piece| libc::iovec {
-        iov_base: std::ptr::without_provenance_mut(piece.from),
-        iov_len: piece.length,
-    });
+    let remote = pieces
+        .iter()
+        .filter(|piece| piece.length > 0)
+        .map(|piece| libc::iovec { iov_base: std::ptr::without_provenance_mut(piece.from), iov_len: piece.length });
     let remote: Vec<libc::iovec> = remote.collect();
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // SAFETY: the local vector describes `into`, which is ours to write to; the remote ones are addresses for the kernel

@@ -235,8 +235,7 @@ struct Group {
 fn write_folded(to: &mut impl Write) -> io::Result<()> {
     let mut groups: HashMap<Key, Group> = HashMap::new();
     each(|one| {
-        let key =
-            Key { addresses: one.addresses.to_vec(), state: state_text(one.state), created_at: one.created_at };
+        let key = Key { addresses: one.addresses.to_vec(), state: state_text(one.state), created_at: one.created_at };
         let new = Group {
             count: 0,
             first: one.id,

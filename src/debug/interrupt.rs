@@ -115,8 +115,8 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     let errno = unsafe { *libc::__errno_location() };
     // SAFETY: no pointers.
     let is_meant = REQUEST.thread.load(Ordering::Relaxed) == unsafe { libc::gettid() };
-    let is_ours = is_meant
-        && REQUEST.word.compare_exchange(ASKED, WRITING, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    let is_ours =
+        is_meant && REQUEST.word.compare_exchange(ASKED, WRITING, Ordering::Acquire, Ordering::Relaxed).is_ok();
     if is_ours {
         // SAFETY: the word is WRITING: the answer is ours.
         let (outcome, addresses) = unsafe { &mut *REQUEST.answer.get() };

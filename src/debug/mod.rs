@@ -83,8 +83,8 @@ pub(crate) mod unwind;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;
 
-pub(crate) use labels::Text;
 pub use dump::{Format, dump, dump_to};
+pub(crate) use labels::Text;
 pub use labels::with_labels;
 
 /// Declares what the feature `pprof` has.

@@ -32,8 +32,8 @@ use super::interrupt;
 use super::labels::Text;
 use super::unwind::{self, Cache, End, Registers, StackMemory};
 use crate::park::WaitReason;
-use crate::sched::g::{Extra, G, Pinned, RunState};
 use crate::sched;
+use crate::sched::g::{Extra, G, Pinned, RunState};
 use crate::sched::worker::WorkerShared;
 use crate::stack::{GUARD, RESERVED, cache};
 use std::mem::offset_of;
@@ -335,8 +335,7 @@ impl Visit {
                 candidate.own_thread = bytes[offset_of!(Extra, own_thread)] == 1;
                 candidate.readable &= self.readable[index];
             }
-            for ((start, bytes), place) in
-                [(name, &mut candidate.name), (candidate.seen.labels, &mut candidate.labels)]
+            for ((start, bytes), place) in [(name, &mut candidate.name), (candidate.seen.labels, &mut candidate.labels)]
             {
                 texts.push(Piece { from: start, length: bytes });
                 *place = (length, length + bytes);
@@ -395,9 +394,8 @@ impl Visit {
                     entry: candidate.slot.high(),
                 };
                 // SAFETY: the copy, which is ours.
-                let outcome = unsafe {
-                    unwind::unwind(&mut self.cache, candidate.seen.registers, &stack, &mut self.addresses)
-                };
+                let outcome =
+                    unsafe { unwind::unwind(&mut self.cache, candidate.seen.registers, &stack, &mut self.addresses) };
                 let is_cut = stack.bounds.end < stack.entry;
                 if outcome.end == End::Lost && is_cut && room < MORE_ROOM {
                     left.push(candidate.slot);

@@ -94,9 +94,8 @@ fn unknown() -> Frame {
 fn origin(function: Option<&str>, file: Option<&str>) -> Origin {
     const OWN_SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
     let path = function.unwrap_or_default().trim_start_matches(['<', '&', '*']);
-    let is_in = |crates: &[&str]| {
-        crates.iter().any(|name| path.strip_prefix(name).is_some_and(|rest| rest.starts_with("::")))
-    };
+    let is_in =
+        |crates: &[&str]| crates.iter().any(|name| path.strip_prefix(name).is_some_and(|rest| rest.starts_with("::")));
     let lies_in = |folders: &[&str]| file.is_some_and(|file| folders.iter().any(|folder| file.contains(folder)));
     if is_in(&["lisle", "corosensei"]) || path.starts_with("stack_init_trampoline") {
         Origin::Runtime

@@ -250,7 +250,14 @@ mod tests {
         }
         let from = here();
         // SAFETY: so much of the test's thread's stack is in use.
-        unsafe { unwind(&mut Cache::new(), from, &StackMemory::in_place(above(from.sp, if cfg!(feature = "sanitizer") { 6144 } else { 2048 })), out) }
+        unsafe {
+            unwind(
+                &mut Cache::new(),
+                from,
+                &StackMemory::in_place(above(from.sp, if cfg!(feature = "sanitizer") { 6144 } else { 2048 })),
+                out,
+            )
+        }
     }
 
     #[test]
@@ -278,8 +285,14 @@ mod tests {
                 for bp in [0, start, sp, usize::MAX] {
                     let mut out = [0; 16];
                     // SAFETY: the array is readable.
-                    let outcome =
-                        unsafe { unwind(&mut Cache::new(), Registers { pc, sp, bp }, &StackMemory::in_place(bounds.clone()), &mut out) };
+                    let outcome = unsafe {
+                        unwind(
+                            &mut Cache::new(),
+                            Registers { pc, sp, bp },
+                            &StackMemory::in_place(bounds.clone()),
+                            &mut out,
+                        )
+                    };
                     assert!(outcome.frames <= out.len());
                 }
             }

@@ -19,8 +19,8 @@
 //! unwrapped for each `select!`, and taking a handler away cannot be done without a race against those of other
 //! libraries, which signal-hook leaves installed for that reason.
 
-use super::{SIGQUIT, Signal};
 use super::listener::{Listener, Told};
+use super::{SIGQUIT, Signal};
 use crate::report::discard_payload;
 use signal_hook::iterator::{Handle, Signals};
 use std::collections::BTreeMap;
@@ -40,7 +40,8 @@ struct State {
     listeners: Vec<Listener>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { handle: None, default: BTreeMap::new(), dumps: false, listeners: Vec::new() });
+static STATE: Mutex<State> =
+    Mutex::new(State { handle: None, default: BTreeMap::new(), dumps: false, listeners: Vec::new() });
 
 fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
