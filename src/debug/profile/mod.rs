@@ -1,13 +1,14 @@
 //! Profiles: how often, or for how long, the program was at which stack.
 //!
 //! A [`Profile`] is a table from stacks and labels to numbers, whatever it was that was counted: samples of the
-//! processor, goroutines, waits. Those who collect ([`cpu`](super::cpu), [`waits`](super::waits), [`threads`])
+//! processor, goroutines, waits. Those who collect ([`cpu`](super::cpu), [`goroutines`], [`waits`](super::waits), [`threads`])
 //! fill it with addresses, since looking them up takes time and memory; those who write ([`encode`] for `go tool pprof`,
 //! [`text`] for people, [`tree`] for flame graphs) look them up, each once.
 //!
 //! A table does not grow beyond [`LIMIT`] entries: what comes after counts for one entry without a stack, which says so.
 
 mod encode;
+pub(crate) mod goroutines;
 pub(crate) mod kind;
 mod mapped;
 mod proto;
