@@ -19,6 +19,7 @@ use crate::atomics::{Mutex, lock};
 use crate::context::{self, CancelCause, Context};
 use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter, current, unpark, unpark_all, with_current};
+use crate::refused::{Refusal, Refused};
 use crate::report::discard_payload;
 use crate::spawn::Builder;
 use crate::sync::wait_list::{AsWaitList, WaitList, wait_until_taken};
@@ -111,7 +112,7 @@ impl<E: Send + 'static> Group<E> {
     /// use lisle::{context, errgroup::Group};
     /// let (group, ctx) = Group::with_context(&context::background());
     /// group.go(move || match ctx.wait() {
-    ///     context::Error::Canceled => Err(format!("gave up, because of: {}", ctx.cause().unwrap())),
+    ///     context::Error::Cancelled => Err(format!("gave up, because of: {}", ctx.cause().unwrap())),
     ///     error => Err(error.to_string()),
     /// });
     /// group.go(|| Err("no such host".to_string()));
@@ -154,12 +155,12 @@ impl<E: Send + 'static> Group<E> {
     /// Starts a member if that is possible at once; see [`Spawner::try_go`].
     ///
     /// # Errors
-    /// The closure, if the limit is reached.
+    /// [`Refused`], with the closure: the limit is reached.
     ///
     /// # Panics
     /// As [`Spawner::go`].
     #[track_caller]
-    pub fn try_go<F>(&self, f: F) -> Result<(), F>
+    pub fn try_go<F>(&self, f: F) -> Result<(), Refused<F>>
     where
         F: FnOnce() -> Result<(), E> + Send + 'static,
     {
@@ -295,12 +296,12 @@ impl<E: Send + 'static> Spawner<E> {
     /// Starts a member if there is a place for it, and nobody waits for one. Never waits.
     ///
     /// # Errors
-    /// The closure, if there is none.
+    /// [`Refused`], with the closure: there is no place.
     ///
     /// # Panics
     /// As [`go`](Self::go).
     #[track_caller]
-    pub fn try_go<F>(&self, f: F) -> Result<(), F>
+    pub fn try_go<F>(&self, f: F) -> Result<(), Refused<F>>
     where
         F: FnOnce() -> Result<(), E> + Send + 'static,
     {
@@ -310,7 +311,7 @@ impl<E: Send + 'static> Spawner<E> {
                 member.start(f, Location::caller());
                 Ok(())
             }
-            None => Err(f),
+            None => Err(Refused::new(f, Refusal::Full, "the group's limit of running members is reached")),
         }
     }
 }
@@ -421,10 +422,12 @@ impl<E> Drop for Group<E> {
     fn drop(&mut self) {
         let mut state = lock(&self.spawner.inner.state);
         state.abandoned = true;
-        let mishaps = std::mem::take(&mut state.mishaps);
+        let (mishaps, errors) = (std::mem::take(&mut state.mishaps), std::mem::take(&mut state.errors));
         drop(state);
-        self.spawner.inner.cancel(context::Error::Canceled);
+        self.spawner.inner.cancel(context::Error::Cancelled);
         mishaps.iter().for_each(|text| tell(text));
+        // Outside the lock, since they are the user's, and now, since spawners may live for long.
+        drop(errors);
     }
 }
 

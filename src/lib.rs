@@ -83,6 +83,7 @@ not_under_loom! {
     pub mod pool;
     pub mod race;
     mod random;
+    mod refused;
     mod report;
     mod runtime;
     mod sched;
@@ -103,6 +104,7 @@ not_under_loom! {
         local::{AccessError, LocalKey},
         park::WaitReason,
         metrics::{Metrics, WorkerMetrics, metrics},
+        refused::{Refusal, Refused},
         runtime::{Config, PanicPolicy, Runtime, num_goroutines, run},
         sched::watchdog::{GoroutineInfo, StuckKind, StuckReport},
         scope::{Scope, ScopedJoinHandle, scope},

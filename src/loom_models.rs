@@ -433,8 +433,7 @@ fn channel_promise_that_is_broken_strands_nobody() {
         let mut select = crate::channel::Select::new();
         select.send(&sender);
         if let Ok(operation) = select.try_select() {
-            let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(operation)));
-            assert!(broken.is_err());
+            abandon(operation);
         }
         drop(select);
         drop(sender);
@@ -500,8 +499,7 @@ fn channel_receiver_that_was_promised_a_message_in_vain_leaves_at_its_deadline()
         let mut select = crate::channel::Select::new();
         select.send(&sender);
         if let Ok(operation) = select.try_select() {
-            let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(operation)));
-            assert!(broken.is_err());
+            abandon(operation);
         }
         assert!(other.join().unwrap());
     });
@@ -549,5 +547,159 @@ fn channel_select_on_two_channels_gets_one_message_and_loses_none() {
         for other in others {
             other.join().unwrap();
         }
+    });
+}
+
+/// Each wants to send to the other and to receive from it: one message goes over, and neither waits on.
+#[test]
+fn channel_two_selects_that_want_both_from_each_other_meet_once() {
+    fn meet(to: &crate::channel::Sender<i32>, from: &crate::channel::Receiver<i32>, send_first: bool) -> bool {
+        let mut select = crate::channel::Select::new();
+        let (send, _receive) = if send_first {
+            (select.send(to), select.recv(from))
+        } else {
+            let receive = select.recv(from);
+            (select.send(to), receive)
+        };
+        let operation = select.select();
+        if operation.index() == send {
+            operation.send(to, 7).unwrap();
+            return true;
+        }
+        assert_eq!(operation.recv(from), Ok(7));
+        false
+    }
+    for send_first in [true, false] {
+        model(move || {
+            let (there, from_there) = crate::channel::bounded(0);
+            let (back, from_back) = crate::channel::bounded(0);
+            let other = {
+                let (back, from_there) = (back.clone(), from_there.clone());
+                thread::spawn(move || meet(&back, &from_there, send_first))
+            };
+            let sent = meet(&there, &from_back, true);
+            assert!(sent != other.join().unwrap(), "one has sent, and the other received");
+        });
+    }
+}
+
+/// Drops the operation as a panic before its message would.
+fn abandon(operation: crate::channel::SelectedOperation<'_>) {
+    let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(operation)));
+    assert!(broken.is_err());
+}
+
+/// All room is set aside for a select that has no message yet.
+fn with_all_room_set_aside(
+    body: impl FnOnce(&crate::channel::Sender<i32>, crate::channel::Receiver<i32>, crate::channel::SelectedOperation<'_>),
+) {
+    let (sender, receiver) = crate::channel::bounded(1);
+    let mut select = crate::channel::Select::new();
+    select.send(&sender);
+    body(&sender, receiver, select.try_select().unwrap());
+}
+
+#[test]
+fn channel_room_that_is_set_aside_keeps_nobody_apart() {
+    model(|| {
+        with_all_room_set_aside(|sender, receiver, operation| {
+            let sending = {
+                let sender = sender.clone();
+                thread::spawn(move || sender.send(7).unwrap())
+            };
+            assert_eq!(receiver.recv(), Ok(7));
+            operation.send(sender, 8).unwrap();
+            sending.join().unwrap();
+            assert_eq!(receiver.try_recv(), Ok(8));
+        });
+    });
+}
+
+#[test]
+fn channel_room_that_a_select_gives_back_goes_to_who_waits_for_it() {
+    model(|| {
+        with_all_room_set_aside(|sender, receiver, operation| {
+            let sending = {
+                let sender = sender.clone();
+                thread::spawn(move || sender.send(7).unwrap())
+            };
+            abandon(operation);
+            sending.join().unwrap();
+            assert_eq!((receiver.len(), receiver.try_recv()), (1, Ok(7)));
+        });
+    });
+}
+
+#[test]
+fn channel_room_that_a_select_gives_back_goes_to_another_select() {
+    model(|| {
+        with_all_room_set_aside(|sender, receiver, operation| {
+            let sending = {
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    let mut select = crate::channel::Select::new();
+                    select.send(&sender);
+                    select.select().send(&sender, 7).unwrap();
+                })
+            };
+            abandon(operation);
+            assert_eq!(receiver.recv(), Ok(7));
+            sending.join().unwrap();
+        });
+    });
+}
+
+/// The clock calls a select back that may at this moment be given a message by another channel: it gets both in the end.
+#[test]
+fn channel_select_that_a_timer_calls_back_loses_neither_the_tick_nor_a_message() {
+    bounded_model(2, || {
+        let timer = crate::channel::by_clock(None, None, false);
+        let (sender, messages) = crate::channel::bounded(0);
+        let setting = {
+            let timer = timer.clone();
+            thread::spawn(move || timer.core().set_clock(Some(std::time::Instant::now()), None))
+        };
+        let sending = thread::spawn(move || sender.send(7).unwrap());
+        let mut got = [false; 2];
+        while got != [true; 2] {
+            let mut select = crate::channel::Select::new();
+            let never = crate::channel::never();
+            select.recv(if got[0] { &never } else { &timer });
+            if !got[1] {
+                select.recv(&messages);
+            }
+            let operation = select.select();
+            let index = operation.index();
+            assert!(if index == 0 { operation.recv(&timer).is_ok() } else { operation.recv(&messages) == Ok(7) });
+            got[index] = true;
+        }
+        assert!(!setting.join().unwrap(), "there was no time before");
+        sending.join().unwrap();
+    });
+}
+
+/// Two select a timer whose time comes: its one tick goes to one of them.
+#[test]
+fn channel_timer_that_is_set_gives_one_tick_to_one_of_those_who_select() {
+    fn got_the_tick(timer: &crate::channel::Receiver<std::time::Instant>) -> bool {
+        let never = crate::channel::never::<i32>();
+        let mut select = crate::channel::Select::new();
+        select.recv(timer);
+        select.recv(&never);
+        match select.select_deadline(std::time::Instant::now()) {
+            Ok(operation) => operation.recv(timer).is_ok(),
+            Err(_) => false,
+        }
+    }
+    model(|| {
+        let timer = crate::channel::by_clock(None, None, false);
+        let other = {
+            let timer = timer.clone();
+            thread::spawn(move || got_the_tick(&timer))
+        };
+        timer.core().set_clock(Some(std::time::Instant::now()), None);
+        let here = got_the_tick(&timer);
+        let there = other.join().unwrap();
+        assert_eq!([here, there].iter().filter(|&&got| got).count() + timer.try_iter().count(), 1);
     });
 }

@@ -56,6 +56,7 @@ use crate::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::context::{Cancel, Context, with_cancel, without_cancel};
 use crate::goroutine::{Goroutine, current};
 use crate::park::WaitReason;
+use crate::refused::{Refusal, Refused};
 use crate::spawn::{Builder, JoinHandle};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -122,7 +123,7 @@ impl Tracker {
     /// Cost, beyond that of [`go`](crate::go()): a lock of the tracker's four times, for some ten nanoseconds each.
     ///
     /// # Errors
-    /// The shutdown has begun; the closure comes back.
+    /// [`Refused`], with the closure: the shutdown has begun.
     ///
     /// # Panics
     /// As [`go`](crate::go()).
@@ -169,7 +170,7 @@ impl Tracker {
         T: Send + 'static,
     {
         let Some(guard) = self.track(name, Location::caller()) else {
-            return Err(Refused { refused: f });
+            return Err(refused(f));
         };
         let key = guard.key;
         let started = builder.go(move || {
@@ -192,7 +193,7 @@ impl Tracker {
     /// that is not yet served — until the guard is dropped. `name` stands in the report.
     ///
     /// # Errors
-    /// The shutdown has begun.
+    /// [`Refused`]: the shutdown has begun.
     ///
     /// ```
     /// # let tracker = lisle::shutdown::Tracker::new(&lisle::context::background());
@@ -206,7 +207,7 @@ impl Tracker {
     /// ```
     #[track_caller]
     pub fn guard(&self, name: impl Into<String>) -> Result<Guard, Refused<()>> {
-        self.track(Some(name.into()), Location::caller()).ok_or(Refused { refused: () })
+        self.track(Some(name.into()), Location::caller()).ok_or_else(|| refused(()))
     }
 
     fn track(&self, name: Option<String>, created_at: &'static Location<'static>) -> Option<Guard> {
@@ -274,6 +275,10 @@ impl Tracker {
     }
 }
 
+fn refused<F>(work: F) -> Refused<F> {
+    Refused::new(work, Refusal::Closed, "the shutdown has begun: nothing new is started")
+}
+
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -335,33 +340,6 @@ impl fmt::Debug for Guard {
         f.debug_struct("Guard").finish_non_exhaustive()
     }
 }
-
-/// The shutdown has begun, and this has not been started.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Refused<F> {
-    refused: F,
-}
-
-impl<F> Refused<F> {
-    /// What was to be started.
-    pub fn into_inner(self) -> F {
-        self.refused
-    }
-}
-
-impl<F> fmt::Debug for Refused<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Refused").finish_non_exhaustive()
-    }
-}
-
-impl<F> fmt::Display for Refused<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("the shutdown has begun: nothing new is started")
-    }
-}
-
-impl<F> std::error::Error for Refused<F> {}
 
 /// One that a [`Tracker`] tracks, as it was when it was looked at.
 #[derive(Clone, Debug)]

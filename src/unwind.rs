@@ -45,6 +45,15 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Unwound> {
     })
 }
 
+/// What a panic said.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "(what it said is not a text)",
+    }
+}
+
 /// A panic in words: who, and what was said. Any number can be told, unlike the payload, of which there is one.
 #[derive(Clone, Debug)]
 pub(crate) struct PanicReport {
@@ -55,16 +64,7 @@ pub(crate) struct PanicReport {
 impl PanicReport {
     /// Of a panic that the caller has just caught.
     pub(crate) fn new(payload: &(dyn Any + Send)) -> Self {
-        Self { who: whoami(), message: message_of(payload) }
-    }
-}
-
-/// What a panic said.
-pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
-    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        _ => String::from("(what it said is not a text)"),
+        Self { who: whoami(), message: message_of(payload).to_owned() }
     }
 }
 

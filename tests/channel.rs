@@ -182,6 +182,8 @@ fn a_timeout_that_races_with_a_partner_loses_no_message() {
 fn wrong_use_is_told() {
     let panic = catch_unwind(|| bounded::<u64>(usize::MAX / 4)).unwrap_err();
     assert!(panic.downcast_ref::<String>().unwrap().contains(&(usize::MAX / 4).to_string()));
+    let panic = catch_unwind(|| bounded::<u64>(usize::MAX)).unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().contains(&usize::MAX.to_string()), "it is not unbounded");
     let panic = catch_unwind(|| drop(Select::new().select())).unwrap_err();
     assert!(panic.downcast_ref::<&str>().unwrap().contains("no operations"));
     assert!(channel::after(Duration::ZERO).recv().is_ok());

@@ -579,7 +579,7 @@ mod everything_runs_unchanged {
             let begun = tracker.begun().clone();
             let worker = tracker.go(move || begun.wait()).unwrap();
             tracker.shutdown(SECOND).unwrap();
-            assert_eq!(worker.join().unwrap(), context::Error::Canceled);
+            assert_eq!(worker.join().unwrap(), context::Error::Cancelled);
         });
     }
 

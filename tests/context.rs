@@ -65,7 +65,7 @@ fn cancelling_reaches_all_descendants_and_no_one_else() {
     }
     cancel.cancel();
     for ctx in [&root, &child, &with_value, &grandchild] {
-        assert_eq!(ctx.err(), Some(Error::Canceled));
+        assert_eq!(ctx.err(), Some(Error::Cancelled));
         assert!(is_closed(ctx));
     }
     assert_eq!(other.err(), None);
@@ -87,7 +87,7 @@ fn what_is_derived_from_a_done_context_is_done() {
     cancel.cancel("over");
     let (child, _cancel) = context::with_timeout(&context::with_value::<Number>(&root, 1), HOUR);
     assert!(is_closed(&child));
-    assert_eq!(child.err(), Some(Error::Canceled));
+    assert_eq!(child.err(), Some(Error::Cancelled));
     assert_eq!(child.cause().unwrap().to_string(), "over");
 }
 
@@ -98,7 +98,7 @@ fn dropping_the_last_cancel_cancels_unless_it_is_detached() {
     drop(cancel);
     assert_eq!(ctx.err(), None);
     drop(clone);
-    assert_eq!(ctx.err(), Some(Error::Canceled));
+    assert_eq!(ctx.err(), Some(Error::Cancelled));
 
     let (root, cancel_root) = context::with_cancel(&context::background());
     let (ctx, cancel) = context::with_cancel(&root);
@@ -108,10 +108,10 @@ fn dropping_the_last_cancel_cancels_unless_it_is_detached() {
     drop(clone);
     assert_eq!(ctx.err(), None);
     cancel_root.cancel();
-    assert_eq!(ctx.err(), Some(Error::Canceled));
+    assert_eq!(ctx.err(), Some(Error::Cancelled));
 
     let (ctx, _) = context::with_cancel(&context::background());
-    assert_eq!(ctx.err(), Some(Error::Canceled), "`_` drops at once");
+    assert_eq!(ctx.err(), Some(Error::Cancelled), "`_` drops at once");
 }
 
 #[test]
@@ -124,16 +124,16 @@ fn a_panic_cancels_what_it_leaves() {
         std::panic::resume_unwind(Box::new("on purpose"));
     });
     assert!(failing.join().is_err());
-    assert_eq!(worker.join().unwrap(), Error::Canceled);
+    assert_eq!(worker.join().unwrap(), Error::Cancelled);
 }
 
 #[test]
 fn the_words_are_gos() {
-    assert_eq!(Error::Canceled.to_string(), "context canceled");
+    assert_eq!(Error::Cancelled.to_string(), "context cancelled");
     assert_eq!(Error::DeadlineExceeded.to_string(), "context deadline exceeded");
-    let error: Box<dyn std::error::Error + Send + Sync> = RecvError::Done(Error::Canceled).into();
-    assert_eq!(error.to_string(), "context canceled");
-    assert_eq!(error.source().unwrap().to_string(), "context canceled");
+    let error: Box<dyn std::error::Error + Send + Sync> = RecvError::Done(Error::Cancelled).into();
+    assert_eq!(error.to_string(), "context cancelled");
+    assert_eq!(error.source().unwrap().to_string(), "context cancelled");
     assert!(RecvError::Disconnected.to_string().contains("no sender"));
     assert_eq!(SendError::Done("message", Error::DeadlineExceeded).to_string(), "context deadline exceeded");
 }
@@ -151,7 +151,7 @@ fn the_first_canceller_gives_the_cause() {
     assert!(child.cause().unwrap().downcast_ref::<std::io::Error>().is_some());
     let (plain, cancel) = context::with_cancel(&context::background());
     cancel.cancel();
-    assert_eq!(text(&plain), "context canceled");
+    assert_eq!(text(&plain), "context cancelled");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn whoever_sees_done_closed_finds_the_error() {
             .collect();
         cancel.cancel();
         for watcher in watchers {
-            assert_eq!(watcher.join().unwrap(), Some(Error::Canceled));
+            assert_eq!(watcher.join().unwrap(), Some(Error::Cancelled));
         }
     }
 }
@@ -265,7 +265,7 @@ fn a_timeout_beyond_the_clock_is_none() {
     let (ctx, cancel) = context::with_timeout(&context::background(), Duration::MAX);
     assert_eq!((ctx.deadline(), ctx.err()), (None, None));
     cancel.cancel();
-    assert_eq!(ctx.err(), Some(Error::Canceled));
+    assert_eq!(ctx.err(), Some(Error::Cancelled));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn cancel_and_timeout_may_race() {
         assert!(is_closed(&ctx) && is_closed(&child));
         assert_eq!((ctx.err(), child.err()), (Some(error), Some(error)));
         match error {
-            Error::Canceled => cancelled += 1,
+            Error::Cancelled => cancelled += 1,
             Error::DeadlineExceeded => expired += 1,
         }
     }
@@ -314,7 +314,7 @@ fn when_the_runtime_that_keeps_a_deadline_is_shut_down_the_context_ends() {
     let waiting = thread::spawn(move || waiting.wait());
     assert_eq!(ctx.err(), None);
     runtime.shutdown(LONG);
-    assert_eq!(waiting.join().unwrap(), Error::Canceled);
+    assert_eq!(waiting.join().unwrap(), Error::Cancelled);
     assert!(ctx.cause().unwrap().to_string().contains("shut down"));
 }
 
@@ -340,7 +340,7 @@ fn a_value_shares_its_parents_end() {
     assert!(ctx.done().same_channel(parent.done()));
     assert_eq!(ctx.deadline(), parent.deadline());
     cancel.cancel();
-    assert_eq!(ctx.err(), Some(Error::Canceled));
+    assert_eq!(ctx.err(), Some(Error::Cancelled));
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn a_chain_of_a_hundred_thousand_is_cancelled_and_dropped_on_a_small_stack() {
         }
         assert!(format!("{leaf:?}").len() < 1000);
         cancel.cancel();
-        assert_eq!(leaf.err(), Some(Error::Canceled));
+        assert_eq!(leaf.err(), Some(Error::Cancelled));
         assert!(is_closed(&leaf));
         drop(leaf);
         drop(root);
@@ -567,9 +567,9 @@ fn a_receive_ends_with_the_context_and_loses_nothing() {
     };
     until_it_waits(&waiting.goroutine());
     cancel.cancel();
-    assert_eq!(waiting.join().unwrap(), Err(RecvError::Done(Error::Canceled)));
+    assert_eq!(waiting.join().unwrap(), Err(RecvError::Done(Error::Cancelled)));
     sender.send(1).unwrap();
-    assert_eq!(ctx.recv(&receiver), Err(RecvError::Done(Error::Canceled)));
+    assert_eq!(ctx.recv(&receiver), Err(RecvError::Done(Error::Cancelled)));
     assert_eq!(context::background().recv(&receiver), Ok(1));
     drop(sender);
     assert_eq!(context::background().recv(&receiver), Err(RecvError::Disconnected));
@@ -585,7 +585,7 @@ fn a_send_that_the_context_ends_gives_the_message_back() {
     };
     until_it_waits(&waiting.goroutine());
     cancel.cancel();
-    assert_eq!(waiting.join().unwrap(), Err(SendError::Done("message".into(), Error::Canceled)));
+    assert_eq!(waiting.join().unwrap(), Err(SendError::Done("message".into(), Error::Cancelled)));
     assert_eq!(ctx.send(&sender, "late".into()).unwrap_err().into_inner(), "late");
     let receiving = go(move || receiver.recv());
     assert_eq!(context::background().send(&sender, "arrives".into()), Ok(()));
@@ -619,7 +619,7 @@ fn a_sleep_ends_with_the_context() {
     let sleeping = go(move || (ctx.sleep(HOUR), ctx.sleep(Duration::ZERO)));
     until_it_waits(&sleeping.goroutine());
     cancel.cancel();
-    assert_eq!(sleeping.join().unwrap(), (Err(Error::Canceled), Err(Error::Canceled)));
+    assert_eq!(sleeping.join().unwrap(), (Err(Error::Cancelled), Err(Error::Cancelled)));
 }
 
 #[test]
@@ -652,7 +652,7 @@ fn an_owned_permit_is_waited_for_in_the_same_way() {
     let waiting = go(move || waits.acquire_owned(&shared, 1).map(drop));
     until_it_waits(&waiting.goroutine());
     cancel.cancel();
-    assert_eq!(waiting.join().unwrap(), Err(Error::Canceled));
+    assert_eq!(waiting.join().unwrap(), Err(Error::Cancelled));
     drop(permit);
     assert!(ctx.acquire_owned(&semaphore, 1).is_err());
     assert_eq!(semaphore.available(), 1);
@@ -675,9 +675,9 @@ fn who_gives_up_a_semaphore_leaves_the_queue_to_those_behind() {
     thread::sleep(ms(5));
     assert!(!wants_little.is_finished(), "it must not pass the one before it");
     cancel.cancel();
-    assert_eq!(wants_much.join().unwrap(), Err(Error::Canceled));
+    assert_eq!(wants_much.join().unwrap(), Err(Error::Cancelled));
     assert!(wants_little.join().unwrap());
-    assert_eq!(ctx.acquire(&semaphore, 1).unwrap_err(), Error::Canceled, "also if a permit is free");
+    assert_eq!(ctx.acquire(&semaphore, 1).unwrap_err(), Error::Cancelled, "also if a permit is free");
     drop(held);
     assert_eq!(semaphore.available(), 3);
 }
@@ -725,7 +725,7 @@ fn work_is_repeated_until_the_context_is_done() {
             lisle::yield_now();
         }
         cancel.cancel();
-        assert_eq!(working.join().unwrap(), Error::Canceled);
+        assert_eq!(working.join().unwrap(), Error::Cancelled);
     });
 }
 
@@ -747,7 +747,7 @@ fn all_of_it_works_on_one_worker() {
         let early: Vec<_> = all.iter().take(5).collect();
         assert_eq!(early, [(0, Error::DeadlineExceeded); 5]);
         cancel.cancel();
-        assert_eq!(all.iter().collect::<Vec<_>>(), [(1, Error::Canceled); 5]);
+        assert_eq!(all.iter().collect::<Vec<_>>(), [(1, Error::Cancelled); 5]);
     });
 }
 
@@ -767,7 +767,7 @@ fn a_context_crosses_runtimes_and_threads() {
     let (sender, receiver) = bounded::<()>(0);
     one.run(|| context::after_func(&ctx, move || drop((inside.store(true, Ordering::Relaxed), sender))).detach());
     other.run(|| cancel.cancel());
-    assert_eq!(waiting.join().unwrap(), Error::Canceled);
+    assert_eq!(waiting.join().unwrap(), Error::Cancelled);
     assert!(receiver.recv().is_err() && cancelled.load(Ordering::Relaxed));
 }
 
@@ -782,7 +782,7 @@ fn the_debug_output_shows_the_way_from_the_background() {
         "{text}"
     );
     cancel.cancel();
-    assert!(format!("{ctx:?}").starts_with("background.with_cancel[context canceled]."));
+    assert!(format!("{ctx:?}").starts_with("background.with_cancel[context cancelled]."));
     assert_eq!(format!("{:?}", context::background()), "background");
-    assert!(format!("{cancel:?}").contains("context canceled"));
+    assert!(format!("{cancel:?}").contains("context cancelled"));
 }

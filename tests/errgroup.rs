@@ -6,7 +6,7 @@ use common::{Meter, text_of};
 use lisle::context::{self, background};
 use lisle::errgroup::{Group, Spawner};
 use lisle::sync::Barrier;
-use lisle::{channel, go};
+use lisle::{Refusal, channel, go};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -67,7 +67,7 @@ fn the_end_of_the_wait_ends_the_context() {
     let seen = ctx.clone();
     group.go(move || seen.check().map_err(|error| error.to_string()));
     assert_eq!(group.wait(), Ok(()));
-    assert_eq!(ctx.err(), Some(context::Error::Canceled));
+    assert_eq!(ctx.err(), Some(context::Error::Cancelled));
 }
 
 #[test]
@@ -157,7 +157,9 @@ fn try_go_gives_the_closure_back_when_the_limit_is_reached() {
     let (release, held) = channel::bounded::<()>(0);
     assert!(group.try_go(move || held.recv().map_or(Ok(()), |()| Err(0))).is_ok());
     let refused = group.try_go(|| Err(5)).unwrap_err();
-    assert_eq!(refused(), Err(5));
+    assert_eq!(refused.reason(), Refusal::Full);
+    assert_eq!(refused.to_string(), "the group's limit of running members is reached");
+    assert_eq!(refused.into_inner()(), Err(5));
     drop(release);
     assert_eq!(group.wait(), Ok(()));
 }
@@ -239,6 +241,27 @@ fn a_group_dropped_without_a_wait_cancels_and_leaves_nothing_behind() {
         }
     });
     common::wait_until_empty(&runtime);
+}
+
+#[test]
+fn errors_of_a_group_that_is_gone_do_not_stay_with_its_spawners() {
+    let error = Arc::new(());
+    let group = Group::new();
+    let spawner = group.spawner();
+    let early = Arc::clone(&error);
+    group.go(move || Err(early));
+    while !format!("{group:?}").contains("running: 0") {
+        lisle::yield_now();
+    }
+    assert_eq!(Arc::strong_count(&error), 2);
+    drop(group);
+    assert_eq!(Arc::strong_count(&error), 1);
+    let late = Arc::clone(&error);
+    spawner.go(move || Err(late));
+    while !format!("{spawner:?}").contains("running: 0") {
+        lisle::yield_now();
+    }
+    assert_eq!(Arc::strong_count(&error), 1);
 }
 
 #[test]

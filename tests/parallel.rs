@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -220,7 +221,7 @@ fn a_stream_that_a_shutdown_cuts_short_does_not_look_complete() {
             }
             Err(payload) => {
                 let text = text_of(payload);
-                assert!(text.contains("shut down"), "{text}");
+                assert!(text.contains("created at tests/parallel.rs:") && text.contains("shut down"), "{text}");
                 true
             }
         }
@@ -238,8 +239,50 @@ fn a_stream_ends_after_a_failure_of_its_iterator() {
 }
 
 #[test]
+fn a_panic_in_a_stream_that_nobody_reads_is_reported_with_the_line_of_the_stream() {
+    const NAME: &str = "a_panic_in_a_stream_that_nobody_reads_is_reported_with_the_line_of_the_stream";
+    let Some(output) = common::in_child(NAME, &[]) else {
+        let runtime = common::one_worker();
+        let (panics, panicked) = channel::unbounded();
+        let boom = move |n: i32| {
+            if n == 1 {
+                panics.send(()).map_or((), |()| panic!("moths"))
+            }
+        };
+        runtime.run(|| {
+            let in_call = boom.clone();
+            let mut results = ordered(1, 0..2, in_call); // the call's line
+            assert_eq!((results.next(), panicked.recv()), (Some(()), Ok(())));
+            drop(results);
+            let mut results = ordered(1, (0..2).map(boom), |item| item); // the iterator's line
+            assert_eq!((results.next(), panicked.recv()), (Some(()), Ok(())));
+        });
+        return wait_until_empty(&runtime);
+    };
+    let text = common::stderr(&output);
+    assert!(output.status.success(), "{text}");
+    let line = |mark: &str| 1 + include_str!("parallel.rs").lines().position(|line| line.ends_with(mark)).unwrap();
+    let call = format!("created at tests/parallel.rs:{}:", line("; // the call's line"));
+    let iterator = format!("created at tests/parallel.rs:{}:", line("; // the iterator's line"));
+    let told = |place: &str| text.lines().any(|line| line.starts_with("lisle: ") && line.contains(place));
+    assert!(told(&call) && told(&iterator), "{text}");
+}
+
+#[test]
 fn a_stream_starts_no_more_goroutines_than_there_are_items() {
     assert!(ordered(usize::MAX, 0..3, |n| n).eq(0..3));
+}
+
+#[test]
+fn limits_beyond_all_memory_are_as_good_as_none() {
+    for limit in [usize::MAX, usize::MAX - 1, isize::MAX as usize] {
+        assert!(map(limit, 0..3, |n| n).into_iter().eq(0..3));
+        assert!(ordered(limit, 0..3, |n| n).eq(0..3));
+        let ctx = background();
+        assert_eq!(stage(&ctx, source(&ctx, 0..3), limit, |n| n).iter().count(), 3);
+        let pool = lisle::pool::Pool::builder().workers(limit).queue(limit).build();
+        assert_eq!(pool.submit(|| 3).unwrap().join().unwrap(), 3);
+    }
 }
 
 #[test]
@@ -259,14 +302,38 @@ fn calls_that_compute_run_side_by_side() {
         let [one, two, three] = inside.clone();
         assert_eq!(ordered(2, 0..2, move |_| meet(&one)).count(), 2);
         let (ctx, (sender, items)) = (background(), channel::bounded(2));
-        // Both are there when the stage comes to them: it hands out one after the other without a wait in between.
-        // (After a wait it may have to wait for its thread, too, if a call computes there.)
-        (0..2).for_each(|n| sender.send(n).unwrap());
-        drop(sender);
+        // The second comes when the first is under way.
+        let under_way = Arc::clone(&two);
         let met = stage(&ctx, items, 2, move |_: i32| meet(&two));
+        thread::spawn(move || {
+            sender.send(0).unwrap();
+            while under_way.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            sender.send(1).unwrap();
+        });
         assert_eq!(met.iter().count(), 2);
         for_each(2, 0..2, |_| meet(&three));
     });
+}
+
+#[test]
+fn whoever_is_free_takes_the_next_item_of_a_stream() {
+    let runtime = lisle::Config::new().workers(2).start().expect("a runtime");
+    let made: Vec<_> = (0..100).map(|_| AtomicBool::new(false)).collect();
+    let start = Instant::now();
+    // Every fourth call computes until the next two have been made.
+    let call = move |n: usize| {
+        let next_two = [&made[n + 1], &made[n + 2]];
+        while n.is_multiple_of(4) && !next_two.iter().all(|made| made.load(Ordering::SeqCst)) {
+            assert!(start.elapsed() < LONG, "the next two wait for a call that computes");
+            std::hint::spin_loop();
+        }
+        made[n].store(true, Ordering::SeqCst);
+    };
+    // Read by a thread that nobody holds up.
+    let results = runtime.run(|| ordered(2, 0..83, call));
+    assert_eq!(results.count(), 83);
 }
 
 #[test]
@@ -317,14 +384,17 @@ fn a_pipeline_loses_and_repeats_nothing() {
 fn a_stage_goes_on_after_a_panic_which_is_reported() {
     const NAME: &str = "a_stage_goes_on_after_a_panic_which_is_reported";
     let Some(output) = common::in_child(NAME, &[]) else {
-        let ctx = background();
-        let halves = stage(&ctx, source(&ctx, 0..10), 1, |n| match n {
-            3 => panic!("three is odd"),
-            4 => lisle::exit(),
-            n => n,
+        let runtime = common::one_worker();
+        let rest = runtime.run(|| {
+            let ctx = background();
+            stage(&ctx, source(&ctx, 0..10), 1, |n| match n {
+                3 => panic!("three is odd"),
+                4 => lisle::exit(),
+                n => n,
+            })
         });
-        assert_eq!(halves.iter().collect::<Vec<_>>(), [0, 1, 2, 5, 6, 7, 8, 9]);
-        return;
+        assert_eq!(rest.iter().collect::<Vec<_>>(), [0, 1, 2, 5, 6, 7, 8, 9]);
+        return wait_until_empty(&runtime);
     };
     let text = common::stderr(&output);
     assert!(output.status.success(), "{text}");

@@ -5,9 +5,9 @@ mod common;
 use common::{Meter, text_of, wait_until_empty};
 use lisle::channel::{self, Receiver, Sender};
 use lisle::context::{self, background};
-use lisle::pool::{Cancelled, Handle, Pool, Refusal};
+use lisle::pool::{Cancelled, Handle, Pool};
 use lisle::sync::Barrier;
-use lisle::{Exited, WaitReason, go};
+use lisle::{Exited, Refusal, WaitReason, go};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -169,12 +169,12 @@ fn cancelling_drops_what_waits_and_leaves_alone_what_runs() {
             // Another runs still.
             assert!(handle.join().unwrap_err().is::<Cancelled>());
         }
-        let refused = Err(Refusal::Cancelled(context::Error::Canceled));
+        let refused = Err(Refusal::Done(context::Error::Cancelled));
         assert_eq!(blocked.join().unwrap(), refused);
         assert_eq!(pool.submit(|| ()).map(drop).map_err(|refused| refused.reason()), refused);
         assert_eq!(pool.try_submit(|| ()).map(drop).map_err(|refused| refused.reason()), refused);
         drop(release);
-        assert_eq!(running.unwrap().join().unwrap(), Some(context::Error::Canceled));
+        assert_eq!(running.unwrap().join().unwrap(), Some(context::Error::Cancelled));
         assert_eq!(pool.metrics().cancelled, 2);
         pool.close_and_wait();
     });

@@ -5,7 +5,7 @@ mod common;
 use common::{in_child, one_worker, stderr, text_of};
 use lisle::channel::bounded;
 use lisle::shutdown::{StillRunning, Tracker};
-use lisle::{WaitReason, context, go, select, signal};
+use lisle::{Refusal, WaitReason, context, go, select, signal};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -109,7 +109,7 @@ fn once_it_has_begun_nothing_starts_and_the_closure_comes_back() {
     tracker.begin();
     let word = String::from("kept");
     let refused = tracker.go(move || word).unwrap_err();
-    assert!(refused.to_string().contains("shutdown has begun"));
+    assert!(refused.reason() == Refusal::Closed && refused.to_string().contains("shutdown has begun"));
     assert_eq!(refused.into_inner()(), "kept");
     assert!(tracker.go_named("late", || ()).is_err() && tracker.guard("late").is_err());
     tracker.shutdown(Duration::ZERO).unwrap();
@@ -148,7 +148,7 @@ fn when_patience_ends_the_context_tells_the_work_to_stop_and_a_second_wait_gives
     let late = tracker.shutdown(Duration::from_millis(5)).unwrap_err();
     assert_eq!(late.running.len(), 1);
     tracker.shutdown(LONG).unwrap();
-    assert_eq!(obedient.join().unwrap(), context::Error::Canceled);
+    assert_eq!(obedient.join().unwrap(), context::Error::Cancelled);
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn the_first_signal_cancels_the_context_and_the_second_ends_the_process() {
     let (ctx, _stop) = signal::notify_context(&context::background(), &[SIGINT, SIGTERM]).unwrap();
     assert_eq!(ctx.err(), None);
     send(SIGINT);
-    assert_eq!(ctx.wait(), context::Error::Canceled);
+    assert_eq!(ctx.wait(), context::Error::Cancelled);
     let cause = ctx.cause().unwrap();
     assert_eq!(cause.to_string(), "received SIGINT");
     assert_eq!(cause.downcast_ref::<signal::Received>().unwrap().signal, SIGINT);

@@ -237,7 +237,7 @@ fn one_who_goes_away_leaves_the_work_to_the_others() {
     })];
     wait_until_waiting(&others);
     leave.cancel();
-    assert_eq!(first.join().unwrap(), Err(context::Error::Canceled));
+    assert_eq!(first.join().unwrap(), Err(context::Error::Cancelled));
     drop(release);
     for other in others {
         let outcome = other.join().unwrap().unwrap();
@@ -265,7 +265,7 @@ fn when_all_have_gone_away_the_work_is_cancelled_and_the_next_begins_anew() {
             assert_eq!(handle.join().unwrap(), Err(context::Error::DeadlineExceeded));
         }
         assert_eq!(group.run_within(&background(), "key", |_| 2).unwrap().value, 2);
-        assert_eq!(end.recv(), Ok(context::Error::Canceled));
+        assert_eq!(end.recv(), Ok(context::Error::Cancelled));
     });
     common::wait_until_empty(&runtime);
 }
@@ -275,7 +275,7 @@ fn a_context_that_is_done_at_the_start_starts_nothing() {
     let group = Group::<_, ()>::new();
     let (ctx, cancel) = context::with_cancel(&background());
     cancel.cancel();
-    assert_eq!(group.run_within(&ctx, "key", |_| unreachable!()), Err(context::Error::Canceled));
+    assert_eq!(group.run_within(&ctx, "key", |_| unreachable!()), Err(context::Error::Cancelled));
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn the_work_sees_the_values_of_the_context_and_its_own_end_with_the_result() {
     let outcome = Group::new().run_within(&ctx, 1, |ctx| (ctx.value::<Name>().copied(), ctx.clone()));
     let (name, work) = outcome.unwrap().value;
     assert_eq!(name, Some("Ada"));
-    assert_eq!(work.wait(), context::Error::Canceled);
+    assert_eq!(work.wait(), context::Error::Cancelled);
 }
 
 #[test]

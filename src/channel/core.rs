@@ -273,12 +273,10 @@ impl<T> Core<T> {
     /// An empty buffer that has grown beyond this gives its memory back. Messages without size have none to give.
     const KEPT: usize = if size_of::<T>() == 0 { usize::MAX } else { 4096 };
 
+    /// More messages could not exist in memory.
+    pub(super) const MOST: usize = isize::MAX as usize / if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
+
     pub(super) fn new(capacity: usize, clock: Option<Clock<T>>) -> Self {
-        let size = size_of::<T>().max(1);
-        assert!(
-            capacity == usize::MAX || capacity <= isize::MAX as usize / size,
-            "capacity overflow: a channel for {capacity} messages of {size} bytes"
-        );
         let prepared = if capacity == usize::MAX { 0 } else { capacity.min(Self::PREPARED) };
         let state = State {
             buffer: VecDeque::with_capacity(prepared),

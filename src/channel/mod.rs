@@ -80,8 +80,16 @@ use std::time::{Duration, Instant};
 /// assert_eq!(receiver.recv(), Ok("from hand to hand"));
 /// ```
 #[must_use]
+#[track_caller]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let size = size_of::<T>();
+    assert!(capacity <= Core::<T>::MOST, "capacity overflow: a channel for {capacity} messages of {size} bytes");
     pair(Core::new(capacity, None))
+}
+
+/// A channel that holds at most `limit` messages, or any number if so many could not exist anyhow.
+pub(crate) fn limited<T>(limit: usize) -> (Sender<T>, Receiver<T>) {
+    if limit <= Core::<T>::MOST { bounded(limit) } else { unbounded() }
 }
 
 /// A channel that holds any number of messages. A send never waits: if receivers are slower than senders, memory

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// Why a context is done; the words are Go's.
+/// Why a context is done: Go's `context.Canceled` and `context.DeadlineExceeded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Error {
     /// It was cancelled.
-    Canceled,
+    Cancelled,
     /// Its deadline has passed.
     DeadlineExceeded,
 }
@@ -14,7 +14,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Canceled => "context canceled",
+            Self::Cancelled => "context cancelled",
             Self::DeadlineExceeded => "context deadline exceeded",
         })
     }

@@ -30,7 +30,7 @@
 //! });
 //! assert_eq!(numbers.iter().take(3).sum::<i32>(), 3);
 //! cancel.cancel(); // or drop it
-//! assert_eq!(worker.join().unwrap(), Some(context::Error::Canceled));
+//! assert_eq!(worker.join().unwrap(), Some(context::Error::Cancelled));
 //! ```
 //!
 //! By custom a function takes its context as the first parameter, `ctx: &Context`, and does not store it.
@@ -113,7 +113,7 @@ pub fn background() -> Context {
 /// let (ctx, cancel) = context::with_cancel(&context::background());
 /// let worker = lisle::go(move || ctx.wait());
 /// drop(cancel);
-/// assert_eq!(worker.join().unwrap(), context::Error::Canceled);
+/// assert_eq!(worker.join().unwrap(), context::Error::Cancelled);
 /// ```
 #[must_use = "dropping the `Cancel` cancels the context"]
 pub fn with_cancel(parent: &Context) -> (Context, Cancel) {

@@ -379,7 +379,7 @@ impl Drop for Expire {
     fn drop(&mut self) {
         // No node, or an end before: as it should be.
         if let Some(node) = self.node.upgrade() {
-            cancel(&node, Outcome { error: Error::Canceled, cause: Some(Arc::new(NoTimekeeper)) });
+            cancel(&node, Outcome { error: Error::Cancelled, cause: Some(Arc::new(NoTimekeeper)) });
         }
     }
 }
@@ -398,7 +398,7 @@ impl std::error::Error for NoTimekeeper {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::{after_func, background, with_cancel, with_timeout, with_value};
+    use crate::context::{AfterFunc, Cancel, after_func, background, with_cancel, with_timeout, with_value};
     use std::time::Duration;
 
     struct Depth;
@@ -425,5 +425,42 @@ mod tests {
         }
         let state = parent.canceller().expect("it can be cancelled").lock();
         assert!(state.children.is_empty() && state.reactions.is_empty());
+    }
+
+    #[test]
+    fn a_call_that_has_its_own_context_goes_with_it_in_all_cases_but_one() {
+        let alive = |end: fn(Cancel, AfterFunc)| {
+            let (parent, cancel_parent) = with_cancel(&background());
+            let (ctx, cancel) = with_cancel(&parent);
+            let node = Arc::downgrade(ctx.cancelling_node().expect("it can be cancelled"));
+            let own = ctx.clone();
+            let call = after_func(&ctx, move || assert!(own.err().is_some()));
+            drop(ctx);
+            end(cancel, call);
+            let before = node.strong_count() > 0;
+            cancel_parent.cancel();
+            let start = Instant::now();
+            while node.strong_count() > 0 {
+                assert!(start.elapsed() < Duration::from_secs(20), "it stays after its end");
+                crate::yield_now();
+            }
+            before
+        };
+        assert!(!alive(|cancel, call| {
+            cancel.detach();
+            assert!(call.stop());
+        }));
+        assert!(!alive(|cancel, call| {
+            cancel.detach();
+            drop(call);
+        }));
+        assert!(alive(|cancel, call| {
+            cancel.detach();
+            call.detach();
+        }));
+        alive(|cancel, call| {
+            call.detach();
+            cancel.cancel();
+        });
     }
 }

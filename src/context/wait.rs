@@ -55,7 +55,7 @@ impl Context {
     /// sender.send(7).unwrap();
     /// assert_eq!(ctx.recv(&receiver), Ok(7));
     /// cancel.cancel();
-    /// assert_eq!(ctx.recv(&receiver), Err(context::RecvError::Done(context::Error::Canceled)));
+    /// assert_eq!(ctx.recv(&receiver), Err(context::RecvError::Done(context::Error::Cancelled)));
     /// ```
     #[track_caller]
     pub fn recv<T>(&self, receiver: &Receiver<T>) -> Result<T, RecvError> {

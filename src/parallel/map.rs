@@ -36,6 +36,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// wait, for a channel's next message for example. The calls are made by at most `limit` goroutines, each of which
 /// makes one after the other.
 ///
+/// A failure (a panic here, an error in [`try_map`]) does not interrupt an iterator that waits for its next item: the call
+/// returns when that item, or the end, has come. For items that come from a channel give the loop a context that ends it,
+/// with [`Context::iter`](crate::context::Context::iter):
+///
+/// ```
+/// use lisle::{channel, context, parallel::try_for_each};
+/// let (sender, receiver) = channel::unbounded();
+/// sender.send("1").unwrap();
+/// sender.send("two").unwrap();
+/// let (ctx, cancel) = context::with_cancel(&context::background());
+/// // The sender is not dropped: `&receiver` in place of `ctx.iter(&receiver)` would be waited for after the error.
+/// let result = try_for_each(2, ctx.iter(&receiver), |text| text.parse::<i32>().map(drop).inspect_err(|_| cancel.cancel()));
+/// assert!(result.is_err());
+/// ```
+///
 /// Cost: a few goroutines, and 20 to 50 ns for each item. Where that is much, give slices (`chunks`).
 ///
 /// The idea is that of sourcegraph/conc's `iter.Map`, and of rayon's `par_iter`, whose threads must not wait.
@@ -68,7 +83,7 @@ where
 ///
 /// # Errors
 /// The first error in the order of the items, as a plain loop would give it. After an error no further item is
-/// taken; calls under way are waited for.
+/// taken; calls under way are waited for, and an iterator that waits for its next item: see [`map`].
 ///
 /// # Panics
 /// As [`map`].

@@ -16,6 +16,20 @@ mod map;
 mod ordered;
 mod pipeline;
 
+use crate::sched::worker::Worker;
+use crate::sync::Semaphore;
+
+/// The caller is about to make a call of the user's, which may take long: the successor that it has started should
+/// not wait for it if another worker is idle, and there is a place for it.
+fn offer_successor(places: &Semaphore) {
+    // SAFETY: used within this expression only, in which nothing switches.
+    if let Some(worker) = unsafe { Worker::current() }
+        && places.available() > 0
+    {
+        worker.offer_fresh();
+    }
+}
+
 pub use map::{for_each, map, try_for_each, try_map};
 pub use ordered::{Ordered, ordered};
 pub use pipeline::{merge, source, stage};

@@ -8,8 +8,9 @@
 //! Rejected: a builder that knows the whole pipeline. Channels are all that the parts need to know of each other, and
 //! other goroutines fit in anywhere. And workers that live as long as their stage: see `pool`.
 
-use crate::channel::{Receiver, bounded};
-use crate::context::{self, Context};
+use super::offer_successor;
+use crate::channel::{Receiver, Sender, bounded, limited};
+use crate::context::{self, Cancel, Context};
 use crate::spawn::Builder;
 use crate::sync::Semaphore;
 use std::panic::Location;
@@ -77,24 +78,40 @@ where
 {
     assert!(workers > 0, "a stage with 0 workers would never send anything");
     let created_at = Location::caller();
-    let (output, receiver) = bounded(workers);
+    let (output, receiver) = limited(workers);
     // Ends also when nobody takes the results.
     let (ctx, cancel) = context::with_cancel(ctx);
-    let (cancel, places, f) = (Arc::new(cancel), Arc::new(Semaphore::new(workers)), Arc::new(f));
-    start("stage", created_at, move || {
-        while let Ok(permit) = ctx.acquire_owned(&places, 1)
-            && let Ok(message) = ctx.recv(&input)
-        {
-            let (ctx, cancel, output, f) = (ctx.clone(), Arc::clone(&cancel), output.clone(), Arc::clone(&f));
-            start("stage", created_at, move || {
-                let _permit = permit;
-                if ctx.send(&output, f(message)).is_err() {
-                    cancel.cancel();
-                }
-            });
-        }
-    });
+    let stage = Arc::new(Stage { ctx, cancel, places: Arc::new(Semaphore::new(workers)), output, f, created_at });
+    start("stage", created_at, move || stage.work(input));
     receiver
+}
+
+/// What the calls of a stage share.
+struct Stage<B, F> {
+    ctx: Context,
+    cancel: Cancel,
+    places: Arc<Semaphore>,
+    output: Sender<B>,
+    f: F,
+    created_at: &'static Location<'static>,
+}
+
+impl<B: Send + 'static, F> Stage<B, F> {
+    /// What each goroutine does: it takes a message, starts its successor, and makes its call.
+    fn work<A>(self: Arc<Self>, input: Receiver<A>)
+    where
+        A: Send + 'static,
+        F: Fn(A) -> B + Send + Sync + 'static,
+    {
+        let Ok(_permit) = self.ctx.acquire_owned(&self.places, 1) else { return };
+        let Ok(message) = self.ctx.recv(&input) else { return };
+        let next = Arc::clone(&self);
+        start("stage", self.created_at, move || next.work(input));
+        offer_successor(&self.places);
+        if self.ctx.send(&self.output, (self.f)(message)).is_err() {
+            self.cancel.cancel();
+        }
+    }
 }
 
 /// Joins channels into one: all that is received from `inputs`, as it comes. The messages of one input stay in order.

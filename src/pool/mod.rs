@@ -37,16 +37,15 @@
 //!   task's result may be a `Result`, and it may capture a context.
 //! - *A drop that waits*: nothing that lisle drops ever waits, and the last handle may go away in a task of the pool.
 
-mod error;
 mod task;
 
-pub use error::{Refusal, SubmitError};
 pub use task::{Cancelled, Handle};
 
 use crate::atomics::{Mutex, lock};
 use crate::context::{self, AfterFunc, Context};
 use crate::observe;
 use crate::park::with_current;
+use crate::refused::{Refusal, Refused};
 use crate::runtime::with_scheduler;
 use crate::sched::Scheduler;
 use crate::spawn::start_accepted;
@@ -199,7 +198,7 @@ impl Pool {
     /// if all do, all wait for ever. It should use [`try_submit`](Self::try_submit).
     ///
     /// # Errors
-    /// The closure, if the pool is closed or its context done.
+    /// [`Refused`], with the closure: the pool is closed, or its context done.
     ///
     /// ```
     /// let pool = lisle::pool::Pool::builder().workers(2).build();
@@ -209,28 +208,26 @@ impl Pool {
     /// assert!(handle.join().is_err());
     /// ```
     #[track_caller]
-    pub fn submit<F, T>(&self, f: F) -> Result<Handle<T>, SubmitError<F>>
+    pub fn submit<F, T>(&self, f: F) -> Result<Handle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.hand_in(f, Location::caller(), |pool| {
-            pool.context.acquire_owned(&pool.room, 1).map_err(Refusal::Cancelled)
-        })
+        self.hand_in(f, Location::caller(), |pool| pool.context.acquire_owned(&pool.room, 1).map_err(Refusal::Done))
     }
 
     /// Hands in a task if it can run at once, or there is room in the queue. Never waits.
     ///
     /// # Errors
-    /// The closure, if there is none, or if the pool is closed or its context done.
+    /// [`Refused`], with the closure: there is no place, or the pool is closed, or its context done.
     #[track_caller]
-    pub fn try_submit<F, T>(&self, f: F) -> Result<Handle<T>, SubmitError<F>>
+    pub fn try_submit<F, T>(&self, f: F) -> Result<Handle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
         self.hand_in(f, Location::caller(), |pool| {
-            pool.context.check().map_err(Refusal::Cancelled)?;
+            pool.context.check().map_err(Refusal::Done)?;
             pool.room.try_acquire_owned(1).ok_or(Refusal::Full)
         })
     }
@@ -241,7 +238,7 @@ impl Pool {
         f: F,
         submitted_at: &'static Location<'static>,
         enter: impl FnOnce(&Inner) -> Result<OwnedPermit, Refusal>,
-    ) -> Result<Handle<T>, SubmitError<F>>
+    ) -> Result<Handle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -251,7 +248,7 @@ impl Pool {
             let state = lock(&pool.state);
             if state.is_closed || pool.scheduler.is_stopped() {
                 drop(state);
-                return Err(SubmitError::new(f, Refusal::Closed));
+                return Err(refused(f, Refusal::Closed));
             }
             // Under the lock: who closes the pool after us waits for us.
             pool.under_way.guard()
@@ -262,7 +259,7 @@ impl Pool {
                 pool.accept(Job::new(Arc::clone(&task), permit, under_way));
                 Ok(Handle::new(task))
             }
-            Err(refusal) => Err(SubmitError::new(f, refusal)),
+            Err(refusal) => Err(refused(f, refusal)),
         }
     }
 
@@ -298,6 +295,14 @@ impl Pool {
             cancelled: state.cancelled,
         }
     }
+}
+
+fn refused<F>(task: F, reason: Refusal) -> Refused<F> {
+    let text = match reason {
+        Refusal::Full => "the pool's queue is full",
+        Refusal::Closed | Refusal::Done(_) => "the pool is closed",
+    };
+    Refused::new(task, reason, text)
 }
 
 impl Inner {

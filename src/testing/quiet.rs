@@ -23,7 +23,7 @@ pub(super) fn install_hook() {
             }
             let message = message_of(info.payload());
             let place = info.location().map_or(String::new(), |place| format!(" at {place}"));
-            crate::observe::with_explorer(|explorer| explorer.note_panic(&message));
+            crate::observe::with_explorer(|explorer| explorer.note_panic(message));
             let _ = LAST.try_with(|last| *last.borrow_mut() = Some(format!("panicked{place}:\n{message}")));
         }));
     });
@@ -33,7 +33,7 @@ pub(super) fn install_hook() {
 pub(super) fn told_of(id: u64, payload: &(dyn Any + Send)) -> String {
     let who = if id == 1 { String::from("the test") } else { format!("goroutine {id}") };
     let message = message_of(payload);
-    let told = LAST.with(|last| last.borrow_mut().take()).filter(|told| told.ends_with(&message));
+    let told = LAST.with(|last| last.borrow_mut().take()).filter(|told| told.ends_with(message));
     match told {
         Some(told) => format!("{who} {told}"),
         // It came by `resume_unwind`: no hook was called.

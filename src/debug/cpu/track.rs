@@ -9,7 +9,7 @@
 //! | field | who |
 //! | --- | --- |
 //! | `thread`, `timer`, `stack` | the collector, while no timer is armed and `busy` is false |
-//! | `cache` | the handler that has set `busy` |
+//! | `cache` | the handler that has set `busy`; the collector while `thread` is nobody |
 //! | `ring` | that handler writes, the collector reads |
 //!
 //! Tracks are never freed, only used again: a late signal must not find nothing.
@@ -101,7 +101,8 @@ pub(super) struct Track {
     /// Where the thread's ordinary stack lies; both zero if it is not lisle's.
     stack: (AtomicUsize, AtomicUsize),
     busy: AtomicBool,
-    cache: UnsafeCell<Cache>,
+    /// None as long as only threads were sampled whose stacks are not walked.
+    cache: UnsafeCell<Option<Cache>>,
     pub(super) ring: Ring,
     /// Periods whose samples found no room in the ring.
     pub(super) lost: AtomicU64,
@@ -124,7 +125,7 @@ impl Track {
             timer: AtomicI32::new(-1),
             stack: (AtomicUsize::new(0), AtomicUsize::new(0)),
             busy: AtomicBool::new(false),
-            cache: UnsafeCell::new(Cache::new()),
+            cache: UnsafeCell::new(None),
             ring: Ring::new(RING_WORDS),
             lost: AtomicU64::new(0),
         }));
@@ -135,6 +136,10 @@ impl Track {
     /// From now on the track is of this thread, whose signals come from `timer`.
     pub(super) fn begin(&self, thread: libc::pid_t, timer: &Timer) {
         let stack = own_threads::stack_of(thread).unwrap_or(0..0);
+        if !stack.is_empty() {
+            // SAFETY: the track is nobody's, so no handler uses it.
+            unsafe { &mut *self.cache.get() }.get_or_insert_with(Cache::new);
+        }
         self.stack.0.store(stack.start, Ordering::Relaxed);
         self.stack.1.store(stack.end, Ordering::Relaxed);
         self.timer.store(timer.id(), Ordering::Relaxed);
@@ -168,7 +173,7 @@ impl Track {
 
     fn walk(
         &self,
-        cache: &mut Cache,
+        cache: &mut Option<Cache>,
         context: &libc::ucontext_t,
         weight: usize,
         out: &mut [usize; MAX_FRAMES],
@@ -178,9 +183,9 @@ impl Track {
         out[0] = from.pc;
         let thread = self.stack.0.load(Ordering::Relaxed)..self.stack.1.load(Ordering::Relaxed);
         let has_room = context.uc_stack.ss_flags & libc::SS_DISABLE == 0 && context.uc_stack.ss_size >= ROOM;
-        if thread.is_empty() || !has_room {
+        let (true, Some(cache)) = (has_room && !thread.is_empty(), cache) else {
             return (Head { missing: Missing::NoRoom, weight, goroutine: 0 }, 1);
-        }
+        };
         let (goroutine, own) = running_goroutine();
         let bounds = [own, thread].into_iter().find(|stack| stack.contains(&from.sp));
         let Some(bounds) = bounds else {

@@ -8,7 +8,8 @@
 //! # The rules
 //! 1. *A lone one stays with its spawner*: whoever starts a partner and waits for it is about to talk. A thief leaves
 //!    it alone, unless its spawner is held up: it goes on computing, or blocks its thread. (That the kernel has given
-//!    the processor to another process does not count: then it will be as quick as before.)
+//!    the processor to another process does not count: then it will be as quick as before.) Who knows that it will
+//!    says so (`offer_fresh`).
 //! 2. *Several at once are shared out*: a pool, a fan-out. While a worker is idle, the spawner starts no more than
 //!    its share (such that all workers have as many) and leaves the rest to thieves, for `LEND` at most.
 //! 3. *A crowded worker starts nothing more*: if it has `MARGIN` started ones more than another that is idle, it
@@ -55,6 +56,15 @@ impl Worker {
             return;
         }
         self.scheduler.wake_for_fresh();
+    }
+
+    /// The running goroutine goes on with something long, or may: what it has started need not be kept for it, even a
+    /// lone one.
+    pub(crate) fn offer_fresh(&self) {
+        if !self.deque.is_empty() && !self.is_explored() {
+            self.shared.lends.store(true, Ordering::Relaxed);
+            self.scheduler.wake_for_fresh();
+        }
     }
 
     /// Inlined, for the usual case in which there is none.

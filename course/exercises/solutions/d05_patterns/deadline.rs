@@ -53,6 +53,6 @@ mod tests {
             cancel.cancel();
             waiting.join().unwrap()
         });
-        assert_eq!(called_off, Err(Error::Canceled));
+        assert_eq!(called_off, Err(Error::Cancelled));
     }
 }
