@@ -8,7 +8,7 @@
 //!
 //! ```sh
 //! go tool pprof -top http://127.0.0.1:6060/debug/pprof/profile?seconds=5
-//! go tool pprof -http=: http://127.0.0.1:6060/debug/pprof/block
+//! go tool pprof -http=: http://127.0.0.1:6060/debug/pprof/goroutine
 //! ```
 //!
 //! What goes on: a pool computes primes and fractals, half of the time each; goroutines wait in different places; many
@@ -82,12 +82,15 @@ fn fractal(side: u32) -> u32 {
     (0..side).flat_map(|y| (0..side).map(move |x| (x, y))).map(|(x, y)| escapes(x, y)).sum()
 }
 
-/// Hands tasks to a pool for ever.
+/// Hands tasks to a pool for ever; each has the label of the tenant that it works for.
 fn compute() {
     let pool = Pool::builder().workers(4).queue(8).name("compute").build();
     for turn in 0_u64.. {
         let task = move || {
-            if turn.is_multiple_of(2) { black_box(count_primes(60_000) as u32) } else { black_box(fractal(220)) }
+            let tenant = if turn.is_multiple_of(2) { "blue" } else { "red" };
+            debug::with_labels(&[("tenant", tenant)], || {
+                if turn.is_multiple_of(2) { black_box(count_primes(60_000) as u32) } else { black_box(fractal(220)) }
+            })
         };
         if pool.submit(task).is_err() {
             return;

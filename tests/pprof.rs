@@ -128,12 +128,17 @@ struct Sample {
     /// The innermost first.
     functions: Vec<String>,
     values: Vec<i64>,
+    labels: Vec<(String, String)>,
     goroutine: Option<i64>,
 }
 
 impl Sample {
     fn is_in(&self, function: &str) -> bool {
         self.functions.iter().any(|name| name.ends_with(function))
+    }
+
+    fn has_label(&self, key: &str, value: &str) -> bool {
+        self.labels.iter().any(|(k, v)| k == key && v == value)
     }
 }
 
@@ -147,9 +152,11 @@ fn decode(bytes: &[u8]) -> Vec<Sample> {
         let location = |id: &u64| profile.location.iter().find(|l| l.id == *id).expect("a location").clone();
         let lines = sample.location.iter().map(location).flat_map(|location| location.line);
         let number = sample.label.iter().find(|label| string(label.key) == "goroutine");
+        let labels = sample.label.iter().filter(|label| label.text != 0);
         Sample {
             functions: lines.map(|line| name(line.function)).collect(),
             values: sample.value.clone(),
+            labels: labels.map(|label| (string(label.key), string(label.text))).collect(),
             goroutine: number.map(|label| label.number),
         }
     };
@@ -178,6 +185,7 @@ fn numbers_that_make_no_sense_are_told_with_what_would() {
         let answer = get(&format!("/debug/pprof/profile?seconds={wrong}"));
         assert_refused(&answer, 400, "it must be a whole number from 1 to 3600");
     }
+    assert_refused(&get("/debug/pprof/goroutine?debug=3"), 400, "from 0 to 2");
     assert_refused(&get("/debug/pprof/mutex?debug=2"), 400, "from 0 to 1");
     assert_refused(&get("/debug/pprof/threadcreate?seconds=1"), 400, "a look at one moment");
 }
@@ -333,13 +341,13 @@ fn a_cpu_profile_has_threads_that_are_not_workers_those_of_blocking_calls_with_w
 }
 
 #[test]
-fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_its_number() {
+fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_number_and_labels() {
     let _one = one_cpu_profile_at_a_time();
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     // The smallest stack: the handler must not need it.
     let builder = lisle::Builder::new().stack_size(lisle::MIN_STACK_SIZE);
-    let burner = builder.go(move || burn(&flag)).unwrap();
+    let burner = builder.go(move || debug::with_labels(&[("tenant", "blue")], || burn(&flag))).unwrap();
     let id = i64::try_from(burner.goroutine().id()).unwrap();
     let profile = CpuProfile::start().unwrap();
     use_processor(Duration::from_millis(600));
@@ -353,6 +361,7 @@ fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_its_number() {
     // Others use the processor, too.
     assert!(nanos >= 20_000_000, "600 ms were used, but samples say {nanos} ns");
     for sample in own {
+        assert!(sample.has_label("tenant", "blue"), "{sample:?}");
         let outermost = sample.functions.last().unwrap();
         assert!(outermost.contains("a_cpu_profile_has_stacks") && outermost.contains("closure"), "{sample:?}");
         assert!(sample.is_in("burn"), "{sample:?}");
@@ -362,6 +371,33 @@ fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_its_number() {
 #[inline(never)]
 fn wait_here(receiver: &channel::Receiver<()>) {
     let _ = receiver.recv();
+}
+
+#[test]
+fn the_goroutine_profile_counts_equal_stacks_with_equal_labels_together() {
+    let (sender, receiver) = channel::bounded::<()>(0);
+    let waiters: Vec<_> = (0..5)
+        .map(|n| {
+            let receiver = receiver.clone();
+            let colour = if n < 3 { "blue" } else { "red" };
+            go(move || debug::with_labels(&[("colour", colour)], || wait_here(&receiver)))
+        })
+        .collect();
+    common::until(|| {
+        let samples = profile(ProfileKind::Goroutine);
+        let count = |colour: &str| {
+            let own = samples.iter().filter(|sample| sample.is_in("wait_here") && sample.has_label("colour", colour));
+            own.map(|sample| sample.values[0]).collect::<Vec<_>>()
+        };
+        count("blue") == [3] && count("red") == [2]
+    });
+    let text = get("/debug/pprof/goroutine?debug=1").text();
+    assert!(text.starts_with("goroutine profile: total "), "{text}");
+    assert!(text.contains("wait_here") && text.contains("# labels: {\"colour\":\"blue\"}"), "{text}");
+    let dump = get("/debug/pprof/goroutine?debug=2").text();
+    assert!(dump.contains("[chan receive"), "{dump}");
+    drop(sender);
+    waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
 }
 
 #[test]
@@ -474,4 +510,26 @@ fn the_page_loads_nothing_from_elsewhere_and_runs_no_script_but_its_own() {
     assert!(!text.contains("NONCE") && !text.contains("innerHTML"), "the scripts run by a number, and write no markup");
     let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
     assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "it loads nothing from elsewhere");
+}
+
+#[test]
+fn what_the_program_has_said_comes_as_data_and_bounded() {
+    let (sender, receiver) = channel::bounded::<()>(0);
+    let name = "</script><img src=x>\"";
+    let waiter = lisle::Builder::new().name(name).go(move || wait_here(&receiver)).unwrap();
+    let id = waiter.goroutine().id();
+    common::until(|| {
+        let one = get(&format!("/debug/api/goroutine?id={id}"));
+        one.status == 200 && one.text().contains("wait_here")
+    });
+    let found = get("/debug/api/goroutines?q=%3C%2Fscript%3E%3Cimg");
+    assert!(found.head.contains("application/json") && found.head.contains("nosniff"), "{}", found.head);
+    assert!(found.text().contains(&format!("\"id\":{id}")), "{}", found.text());
+    let groups = get("/debug/api/groups").text();
+    assert!(groups.contains("tests/pprof.rs") && groups.contains("chan receive"), "{groups}");
+    drop(sender);
+    waiter.join().unwrap();
+    common::until(|| get(&format!("/debug/api/goroutine?id={id}")).status == 404);
+    assert_refused(&get(&format!("/debug/api/goroutine?id={id}")), 404, "there is no goroutine");
+    assert_refused(&get("/debug/api/goroutine"), 400, "id");
 }

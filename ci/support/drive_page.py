@@ -89,7 +89,23 @@ def drive(scheme):
     page = Page(scheme)
     page.call("Page.navigate", url=url)
     page.until("document.querySelectorAll('#numbers dd').length >= 8", "the numbers")
+    page.until("document.querySelectorAll('#groups tr').length >= 4", "the groups")
     page.until("document.querySelector('#load path')?.getAttribute('d').length > 10", "the load of the workers")
+    # By keyboard: / goes to the search, Enter searches.
+    page.key("/", "Slash", 191)
+    assert page.run("document.activeElement.id") == "q", "page: / does not lead to the search"
+    page.call("Input.insertText", text="<img")
+    page.key("Enter", "Enter", 13)
+    page.until("document.querySelectorAll('#results tr').length === 1", "the goroutine that is called by markup")
+    assert page.run("document.querySelectorAll('#results img').length") == 0, "page: a name became markup"
+    page.run("document.querySelector('#results button').click()")
+    page.until("document.querySelectorAll('#detail .stack li').length > 0", "the stack")
+    stack = page.run("document.querySelector('#detail').innerText")
+    assert "wait_for_message" in stack and "live.rs:" in stack, f"page: this is no stack: {stack}"
+    assert "<img src=x" in stack and page.run("document.querySelectorAll('#detail img').length") == 0
+    # A group leads to its goroutines.
+    page.run("document.querySelector('#groups button').click()")
+    page.until("document.querySelectorAll('#results tr').length > 1", "the goroutines of a group")
     # The flame graph.
     page.run("document.getElementById('take').click()")
     page.until("document.querySelectorAll('#flame button').length > 3", "the flame graph")

@@ -157,17 +157,9 @@ impl std::fmt::Display for Place {
     }
 }
 
-fn state_text(state: State) -> String {
-    match state {
-        State::Running => "running".into(),
-        State::Runnable => "runnable".into(),
-        State::Waiting(reason) => reason.to_string(),
-    }
-}
-
 /// What stands in the brackets.
 fn write_header(text: &mut String, one: &Snapshot<'_>) {
-    text.push_str(&state_text(one.state));
+    let _ = write!(text, "{}", one.state);
     let minutes = waited(one).as_secs() / 60;
     if minutes > 0 {
         let _ = write!(text, ", {minutes} minutes");
@@ -235,7 +227,7 @@ struct Group {
 fn write_folded(to: &mut impl Write) -> io::Result<()> {
     let mut groups: HashMap<Key, Group> = HashMap::new();
     each(|one| {
-        let key = Key { addresses: one.addresses.to_vec(), state: state_text(one.state), created_at: one.created_at };
+        let key = Key { addresses: one.addresses.to_vec(), state: one.state.to_string(), created_at: one.created_at };
         let new = Group {
             count: 0,
             first: one.id,

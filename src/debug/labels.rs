@@ -7,6 +7,7 @@ use crate::sched::g::G;
 use crate::sched::worker::Worker;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 /// A shared text that may be absent. Where its bytes lie stands in fields of their own, since dumps read them without
 /// the help of `Arc`.
@@ -73,10 +74,37 @@ pub(crate) fn of_thread() -> Option<Arc<str>> {
     OF_THREAD.try_with(|labels| labels.borrow().owner.clone()).ok().flatten()
 }
 
+/// Copies the bytes of those of `g`, which the caller has interrupted, into `out`: as many whole pairs as there is room
+/// for. Returns how many bytes. For handlers of signals; nothing is copied if they are just being replaced.
+#[cfg(feature = "pprof")]
+pub(super) fn copy_to(worker: &Worker, g: &G, out: &mut [usize]) -> usize {
+    const WORD: usize = size_of::<usize>();
+    let Ok(labels) = g.pinned(worker).labels.try_borrow() else { return 0 };
+    let flat = labels.as_str().unwrap_or_default().as_bytes();
+    let ends = flat.iter().enumerate().filter(|&(_, &byte)| byte == 0).map(|(index, _)| index + 1);
+    // The second NUL ends a pair.
+    let length = ends.skip(1).step_by(2).take_while(|&end| end <= out.len() * WORD).last().unwrap_or(0);
+    for (word, bytes) in out.iter_mut().zip(flat[..length].chunks(WORD)) {
+        let mut padded = [0; WORD];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        *word = usize::from_ne_bytes(padded);
+    }
+    length
+}
+
+/// Replaces what the running goroutine has. A signal handler on its thread finds it borrowed meanwhile.
+fn replace_own(place: &RefCell<Text>, labels: Text) -> Text {
+    let mut own = place.borrow_mut();
+    compiler_fence(Ordering::SeqCst);
+    let before = std::mem::replace(&mut *own, labels);
+    compiler_fence(Ordering::SeqCst);
+    before
+}
+
 /// Makes them the caller's, and returns those that it had.
 fn replace(labels: Text) -> Text {
     Worker::with_current(|worker| match crate::park::running(worker) {
-        Some((worker, g)) => g.pinned(worker).labels.replace(labels),
+        Some((worker, g)) => replace_own(&g.pinned(worker).labels, labels),
         None => OF_THREAD.try_with(|of_thread| of_thread.replace(labels)).unwrap_or_default(),
     })
 }

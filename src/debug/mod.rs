@@ -55,10 +55,11 @@
 //! ## What is served
 //! | path | |
 //! | --- | --- |
-//! | `/debug/` | a page for people: live numbers, the workers' load, a flame graph |
+//! | `/debug/` | a page for people: live numbers, goroutines in groups, search, stacks, the workers' load, a flame graph |
 //! | `/debug/pprof/` | a page with all of these |
 //! | `/debug/pprof/profile?seconds=30` | [`CpuProfile`]: where processor time goes |
 //! | `/debug/pprof/NAME` | the [`ProfileKind`] of this name; `?debug=1`: as text |
+//! | `/debug/pprof/goroutine?debug=2` | the stack of each goroutine, as text |
 //! | `/debug/pprof/NAME?seconds=5` | for those that count: what comes in so many seconds |
 //! | `/debug/pprof/cmdline`, `symbol` | what the tool asks for besides |
 //! | `/debug/metrics`, `/debug/vars` | [`prometheus`], and the same numbers as JSON |
@@ -97,6 +98,7 @@ with_pprof! {
     mod metrics;
     mod profile;
     mod server;
+    mod view;
     mod walk;
 
     pub use metrics::prometheus;

@@ -200,13 +200,12 @@ impl Collector {
     fn empty(&mut self, place: usize) {
         let track = Track::at(place);
         while let Some(record) = track.ring.pop() {
-            let Some((head, stack)) = record.split_first_chunk::<{ Head::WORDS }>() else { continue };
-            let head = Head::from_words(head);
+            let Some((head, labels, stack)) = Head::split(&record) else { continue };
             let key = Key {
                 stack: stack.into(),
                 mark: head.missing.describe().map(Into::into),
                 goroutine: head.goroutine as u64,
-                labels: Vec::new(),
+                labels,
             };
             let weight = i64::try_from(head.weight).unwrap_or(i64::MAX);
             self.profile.add(key, [weight, weight.saturating_mul(PERIOD.as_nanos() as i64)]);

@@ -26,15 +26,15 @@ impl Ring {
     }
 
     /// Adds a record. Whether there was room. Async-signal-safe.
-    pub(super) fn push(&self, parts: [&[usize]; 2]) -> bool {
-        let length = parts[0].len() + parts[1].len();
+    pub(super) fn push(&self, parts: [&[usize]; 3]) -> bool {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
         let head = self.head.load(Ordering::Relaxed);
         let used = head.wrapping_sub(self.tail.load(Ordering::Acquire));
         if self.words.len() - used < length + 1 {
             return false;
         }
         self.word(head).store(length, Ordering::Relaxed);
-        for (place, &word) in parts[0].iter().chain(parts[1]).enumerate() {
+        for (place, &word) in parts.into_iter().flatten().enumerate() {
             self.word(head.wrapping_add(1 + place)).store(word, Ordering::Relaxed);
         }
         self.head.store(head.wrapping_add(length + 1), Ordering::Release);
@@ -63,9 +63,9 @@ mod tests {
     fn records_come_out_in_order_and_what_does_not_fit_is_refused() {
         let ring = Ring::new(8);
         for turn in 0..100 {
-            assert!(ring.push([&[turn], &[turn + 1, turn + 2]]));
-            assert!(ring.push([&[7], &[]]));
-            assert!(!ring.push([&[1], &[2]]), "2 of 8 words are free");
+            assert!(ring.push([&[turn], &[turn + 1], &[turn + 2]]));
+            assert!(ring.push([&[7], &[], &[]]));
+            assert!(!ring.push([&[1], &[2], &[]]), "2 of 8 words are free");
             assert_eq!(ring.pop(), Some(vec![turn, turn + 1, turn + 2]));
             assert_eq!(ring.pop(), Some(vec![7]));
             assert_eq!(ring.pop(), None);

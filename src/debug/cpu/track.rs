@@ -9,7 +9,7 @@
 //! | field | who |
 //! | --- | --- |
 //! | `thread`, `timer`, `stack` | the collector, while no timer is armed and `busy` is false |
-//! | `cache` | the handler that has set `busy`; the collector while `thread` is nobody |
+//! | `cache`, `labels` | the handler that has set `busy`; the collector while `thread` is nobody |
 //! | `ring` | that handler writes, the collector reads |
 //!
 //! Tracks are never freed, only used again: a late signal must not find nothing.
@@ -21,6 +21,8 @@
 
 use super::ring::Ring;
 use super::timer::Timer;
+use crate::debug::labels;
+use crate::debug::profile::Labels;
 use crate::debug::unwind::{Cache, End, Registers, StackMemory, unwind};
 use crate::sched::worker::Worker;
 use crate::stack::own_threads;
@@ -73,25 +75,35 @@ impl Missing {
     }
 }
 
-/// A sample as it goes through the ring: these words, then the addresses.
+/// Labels beyond this are left out of samples.
+const LABEL_WORDS: usize = 64;
+
+/// A sample as it goes through the ring: these words, then the labels, then the addresses.
 pub(super) struct Head {
     pub(super) missing: Missing,
     /// How many periods it stands for.
     pub(super) weight: usize,
     /// Its number, or 0.
     pub(super) goroutine: usize,
+    /// Bytes of its labels.
+    labels: usize,
 }
 
 impl Head {
-    pub(super) const WORDS: usize = 3;
+    const WORDS: usize = 4;
 
     fn to_words(&self) -> [usize; Self::WORDS] {
-        [self.missing as usize, self.weight, self.goroutine]
+        [self.missing as usize, self.weight, self.goroutine, self.labels]
     }
 
-    pub(super) fn from_words(words: &[usize; Self::WORDS]) -> Self {
-        let [missing, weight, goroutine] = *words;
-        Self { missing: Missing::from_word(missing), weight, goroutine }
+    /// Takes a record apart: the head, the labels, the addresses.
+    pub(super) fn split(record: &[usize]) -> Option<(Self, Labels, &[usize])> {
+        let (&[missing, weight, goroutine, labels], rest) = record.split_first_chunk::<{ Self::WORDS }>()?;
+        let (words, addresses) = rest.split_at_checked(labels.div_ceil(size_of::<usize>()))?;
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).take(labels).collect();
+        let flat = String::from_utf8_lossy(&bytes);
+        let pairs = labels::pairs(&flat).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Some((Self { missing: Missing::from_word(missing), weight, goroutine, labels }, pairs, addresses))
     }
 }
 
@@ -103,6 +115,8 @@ pub(super) struct Track {
     busy: AtomicBool,
     /// None as long as only threads were sampled whose stacks are not walked.
     cache: UnsafeCell<Option<Cache>>,
+    /// Room for the labels of one sample. (Not on the stack: std's threads have 8 KiB for handlers.)
+    labels: UnsafeCell<[usize; LABEL_WORDS]>,
     pub(super) ring: Ring,
     /// Periods whose samples found no room in the ring.
     pub(super) lost: AtomicU64,
@@ -126,6 +140,7 @@ impl Track {
             stack: (AtomicUsize::new(0), AtomicUsize::new(0)),
             busy: AtomicBool::new(false),
             cache: UnsafeCell::new(None),
+            labels: UnsafeCell::new([0; LABEL_WORDS]),
             ring: Ring::new(RING_WORDS),
             lost: AtomicU64::new(0),
         }));
@@ -163,8 +178,12 @@ impl Track {
             // SAFETY: `busy` is ours.
             let cache = unsafe { &mut *self.cache.get() };
             let mut addresses = [0; MAX_FRAMES];
-            let (head, frames) = self.walk(cache, context, weight, &mut addresses);
-            if !self.ring.push([&head.to_words(), &addresses[..frames]]) {
+            let (mut head, frames) = self.walk(cache, context, weight, &mut addresses);
+            // SAFETY: `busy` is ours.
+            let labels = unsafe { &mut *self.labels.get() };
+            head.labels = labels_of_running(labels);
+            let labels = &labels[..head.labels.div_ceil(size_of::<usize>())];
+            if !self.ring.push([&head.to_words(), labels, &addresses[..frames]]) {
                 self.lost.fetch_add(weight as u64, Ordering::Relaxed);
             }
         }
@@ -184,12 +203,12 @@ impl Track {
         let thread = self.stack.0.load(Ordering::Relaxed)..self.stack.1.load(Ordering::Relaxed);
         let has_room = context.uc_stack.ss_flags & libc::SS_DISABLE == 0 && context.uc_stack.ss_size >= ROOM;
         let (true, Some(cache)) = (has_room && !thread.is_empty(), cache) else {
-            return (Head { missing: Missing::NoRoom, weight, goroutine: 0 }, 1);
+            return (Head { missing: Missing::NoRoom, weight, goroutine: 0, labels: 0 }, 1);
         };
         let (goroutine, own) = running_goroutine();
         let bounds = [own, thread].into_iter().find(|stack| stack.contains(&from.sp));
         let Some(bounds) = bounds else {
-            return (Head { missing: Missing::ForeignStack, weight, goroutine }, 1);
+            return (Head { missing: Missing::ForeignStack, weight, goroutine, labels: 0 }, 1);
         };
         let in_use = bounds.start.max(from.sp.saturating_sub(128))..bounds.end;
         // SAFETY: the stack that this thread runs on, from where it is in use (with the red zone) to its end.
@@ -199,7 +218,7 @@ impl Track {
             End::Full => Missing::Deep,
             End::Lost => Missing::Lost,
         };
-        (Head { missing, weight, goroutine }, walked.frames.max(1))
+        (Head { missing, weight, goroutine, labels: 0 }, walked.frames.max(1))
     }
 }
 
@@ -212,6 +231,11 @@ fn running_goroutine() -> (usize, Range<usize>) {
             (g.id as usize, low..high)
         })
     })
+}
+
+/// Copies the labels of the goroutine that runs on this thread, and returns how many bytes these are.
+fn labels_of_running(out: &mut [usize]) -> usize {
+    Worker::with_current(|worker| crate::park::running(worker).map_or(0, |(worker, g)| labels::copy_to(worker, g, out)))
 }
 
 /// The handler that was there before ours.

@@ -1,6 +1,6 @@
 //! The profiles by name, as the server and [`write_profile`] have them.
 
-use super::{Profile, threads};
+use super::{Profile, goroutines, threads};
 use crate::debug::{cpu, waits};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -9,6 +9,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProfileKind {
+    /// The stacks of all goroutines.
+    Goroutine,
     /// Where goroutines waited for others, and for how long; see
     /// [`set_block_profile_rate`](crate::debug::set_block_profile_rate).
     Block,
@@ -20,12 +22,13 @@ pub enum ProfileKind {
 }
 
 impl ProfileKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Block, Self::Mutex, Self::ThreadCreate];
+    pub(crate) const ALL: [Self; 4] = [Self::Goroutine, Self::Block, Self::Mutex, Self::ThreadCreate];
 
     /// Its name in Go, and at the server.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Goroutine => "goroutine",
             Self::Block => "block",
             Self::Mutex => "mutex",
             Self::ThreadCreate => "threadcreate",
@@ -35,6 +38,7 @@ impl ProfileKind {
     /// What it says, in a few words.
     pub(crate) fn describe(self) -> &'static str {
         match self {
+            Self::Goroutine => "Stacks of all goroutines. debug=2: each by itself, as a panic in Go shows them.",
             Self::Block => "Where goroutines waited for others, and for how long. Off until the program turns it on.",
             Self::Mutex => "Who held locks that others waited for. Off until the program turns it on.",
             Self::ThreadCreate => "Threads of the process, by their names.",
@@ -43,6 +47,7 @@ impl ProfileKind {
 
     pub(crate) fn collect(self) -> Profile {
         match self {
+            Self::Goroutine => goroutines::all(),
             Self::Block => waits::block_profile(),
             Self::Mutex => waits::mutex_profile(),
             Self::ThreadCreate => threads::profile(),
@@ -58,9 +63,11 @@ impl ProfileKind {
 ///
 /// ```
 /// use lisle::debug::{ProfileKind, write_profile};
-/// let mut bytes = Vec::new(); // or a File: go tool pprof mutex.pb.gz
-/// write_profile(ProfileKind::Mutex, &mut bytes)?;
+/// let waiter = lisle::go(lisle::park);
+/// let mut bytes = Vec::new(); // or a File: go tool pprof goroutines.pb.gz
+/// write_profile(ProfileKind::Goroutine, &mut bytes)?;
 /// assert_eq!(bytes[..2], [0x1f, 0x8b]);
+/// # waiter.goroutine().unpark();
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn write_profile(kind: ProfileKind, mut out: impl Write) -> io::Result<()> {

@@ -1,13 +1,14 @@
 //! Profiles: how often, or for how long, the program was at which stack.
 //!
 //! A [`Profile`] is a table from stacks and labels to numbers, whatever it was that was counted: samples of the
-//! processor, goroutines, waits. Those who collect ([`cpu`](super::cpu), [`waits`](super::waits), [`threads`])
+//! processor, goroutines, waits. Those who collect ([`cpu`](super::cpu), [`goroutines`], [`waits`](super::waits), [`threads`])
 //! fill it with addresses, since looking them up takes time and memory; those who write ([`encode`] for `go tool pprof`,
 //! [`text`] for people, [`tree`] for flame graphs) look them up, each once.
 //!
 //! A table does not grow beyond [`LIMIT`] entries: what comes after counts for one entry without a stack, which says so.
 
 mod encode;
+pub(crate) mod goroutines;
 pub(crate) mod kind;
 mod mapped;
 mod proto;
@@ -18,6 +19,9 @@ pub(crate) mod tree;
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
+
+/// Keys and values.
+pub(crate) type Labels = Vec<(String, String)>;
 
 /// The most entries of one profile: some 30 MB with deep stacks.
 pub(crate) const LIMIT: usize = 100_000;
@@ -34,7 +38,7 @@ pub(crate) struct Key {
     pub(crate) mark: Option<String>,
     /// A goroutine's number, or 0.
     pub(crate) goroutine: u64,
-    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) labels: Labels,
 }
 
 /// Which frames are shown. What lies below a goroutine's own closure never is.

@@ -1,6 +1,6 @@
 //! One HTTP response. The connection is closed after it, which is how the client knows its end.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::TcpStream;
 
 /// A request that is not answered, and why.
@@ -69,6 +69,21 @@ impl<'a> Response<'a> {
     pub(super) fn send_with(&mut self, kind: &str, header: &str, body: &[u8]) -> io::Result<()> {
         self.begin(200, kind, &format!("Content-Length: {}\r\n{header}\r\n", body.len()))?;
         if self.is_head { Ok(()) } else { self.stream.write_all(body) }
+    }
+
+    /// An answer that is written bit by bit.
+    pub(super) fn stream(
+        &mut self,
+        kind: &str,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.begin(200, kind, "")?;
+        if self.is_head {
+            return Ok(());
+        }
+        let mut out = BufWriter::with_capacity(64 * 1024, self.stream);
+        write(&mut out)?;
+        out.flush()
     }
 
     pub(super) fn redirect(&mut self, to: &str) -> io::Result<()> {

@@ -62,8 +62,12 @@ fn unknown(name: &str) -> Refusal {
 }
 
 fn profile(kind: ProfileKind, request: &Request, response: &mut Response) -> Result<(), Refusal> {
-    let debug = request.number("debug", 0, 0..=1)?;
+    let most = if kind == ProfileKind::Goroutine { 2 } else { 1 };
+    let debug = request.number("debug", 0, 0..=most)?;
     let seconds = request.number("seconds", 0, 1..=LONGEST)?;
+    if debug == 2 {
+        return api::dump(response);
+    }
     let mut profile = kind.collect();
     if seconds > 0 {
         if !matches!(kind, ProfileKind::Block | ProfileKind::Mutex) {
@@ -136,6 +140,7 @@ fn index() -> String {
     out.push_str(
         "<tr><td><a href=\"profile?seconds=5\">profile</a><td>Where processor time goes: 100 samples for each second of \
          it. Takes <code>seconds</code> (30). One at a time.\
+         <tr><td><a href=\"goroutine?debug=2\">full dump</a><td>The stack of each goroutine.\
          <tr><td><a href=cmdline>cmdline</a><td>The command line, separated by zero bytes.\
          <tr><td>symbol<td>The functions at addresses, for the tool.\
          <tr><td><a href=/debug/metrics>metrics</a><td>Numbers for Prometheus.\
