@@ -2,7 +2,7 @@
 //! a server of all that. It is there in every build, and costs next to nothing until it is asked for.
 //!
 //! # Dumps
-//! [`dump`] gives all goroutines with what they do, what they wait for and where, in the form of Go's dumps; [`dump_to`]
+//! [`dump()`] gives all goroutines with what they do, what they wait for and where, in the form of Go's dumps; [`dump_to`]
 //! writes them to a file, folded or as JSON; Ctrl-\\ (SIGQUIT) prints them to stderr and ends the process with status 2,
 //! as Go's runtime does (not if the program listens for SIGQUIT by [`signal`](crate::signal), nor with
 //! [`Config::dump_on_quit`](crate::Config::dump_on_quit)`(false)` or `LISLE_SIGQUIT=default`).

@@ -10,9 +10,11 @@ const MARK: &str = "LISLE_TEST_CHILD";
 /// of it; in the child, returns `None`, and the test goes on to its fatal deed.
 pub fn in_child(test: &str, environment: &[(&str, &str)]) -> Option<Output> {
     if std::env::var_os(MARK).is_some() {
-        // A shell's background jobs ignore this one, and their children inherit it.
-        // SAFETY: the default action replaces "ignore", before anybody could have a handler.
-        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        // A shell's background jobs ignore these, and their children inherit it.
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: the default action replaces "ignore", before anybody could have a handler.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
         return None;
     }
     let output = Command::new(std::env::current_exe().expect("we are running"))
