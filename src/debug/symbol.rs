@@ -130,11 +130,11 @@ mod tests {
     fn an_address_has_a_function_without_hash_a_file_and_a_line() {
         let here = crate::debug::unwind::here();
         let frames = &resolve(&[here.pc])[0];
-        let outer = frames.last().unwrap();
-        let function = outer.function.as_deref().unwrap();
-        assert!(function.ends_with("an_address_has_a_function_without_hash_a_file_and_a_line"), "{function}");
-        assert!(outer.file.as_deref().unwrap().ends_with("symbol.rs"), "{outer:?}");
-        assert!(frames.iter().any(|frame| frame.line.is_some()));
+        // With optimisation this function is inlined into its caller, and `here` into this one.
+        let name = "an_address_has_a_function_without_hash_a_file_and_a_line";
+        let own = frames.iter().find(|frame| frame.function.as_ref().is_some_and(|function| function.ends_with(name)));
+        let own = own.unwrap_or_else(|| panic!("{frames:?}"));
+        assert!(own.file.as_deref().unwrap().ends_with("symbol.rs") && own.line.is_some(), "{own:?}");
         assert!(Arc::ptr_eq(frames, &resolve(&[here.pc])[0]), "it is kept");
     }
 
