@@ -8,6 +8,7 @@
 use super::{GUARD, slab};
 use crate::sched::worker::Worker;
 use std::fmt::Write;
+use std::io;
 use std::mem::MaybeUninit;
 use std::sync::{Once, OnceLock};
 
@@ -136,29 +137,45 @@ impl Line {
     }
 }
 
-/// A worker's alternate signal stack, in force until dropped. 64 KiB: std's 8 KiB would do for this
-/// handler, but not for the unwinding that profilers do in theirs.
+/// A worker's alternate signal stack, in force until dropped. std's 8 KiB would do for this handler, but not for those
+/// that walk stacks: these need 6 KiB, in a debug build 20, and more than 64 under AddressSanitizer. Memory is what is
+/// touched; below it lies a guard, since a handler that overflows into somebody's memory is not to be found.
 pub(crate) struct SignalStack {
-    memory: Box<[MaybeUninit<u8>]>,
+    map: *mut libc::c_void,
 }
 
 impl SignalStack {
+    const GUARD: usize = 4096;
+    const SIZE: usize = 256 * 1024;
+
+    /// # Panics
+    /// There is no memory for it, as std's threads do.
     pub(crate) fn install() -> Self {
-        let mut memory = Box::new_uninit_slice(64 * 1024);
-        let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let length = Self::GUARD + Self::SIZE;
+        // SAFETY: a new mapping, which nobody else knows of.
+        let map = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
+        assert!(map != libc::MAP_FAILED, "no memory for a signal stack: {}", io::Error::last_os_error());
+        let memory = map.wrapping_byte_add(Self::GUARD);
+        // SAFETY: the upper part of that mapping.
+        let usable = unsafe { libc::mprotect(memory, Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
+        assert!(usable == 0, "no memory for a signal stack: {}", io::Error::last_os_error());
+        let stack = libc::stack_t { ss_sp: memory, ss_flags: 0, ss_size: Self::SIZE };
         // SAFETY: the memory stays where it is until `drop` has taken it out of force.
         unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
         super::own_threads::enlist();
-        Self { memory }
+        Self { map }
     }
 }
 
 impl Drop for SignalStack {
     fn drop(&mut self) {
         super::own_threads::strike_off();
-        let none =
-            libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: self.memory.len() };
-        // SAFETY: no handler is running on it: we are running, on the thread's own stack.
-        unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) };
+        let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: Self::SIZE };
+        // SAFETY: no handler is running on it: we are running, on the thread's own stack. So nobody uses the mapping.
+        unsafe {
+            libc::sigaltstack(&none, std::ptr::null_mut());
+            libc::munmap(self.map, Self::GUARD + Self::SIZE);
+        }
     }
 }

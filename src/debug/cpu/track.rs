@@ -16,7 +16,7 @@
 //!
 //! # What the handler does
 //! No allocation, no lock, no system call but one (`gettid`). It runs on the thread's alternate stack, and walks the
-//! stack only where that has room: lisle's threads have 64 KiB, those of std 8, and a walk takes up to 20. Of other
+//! stack only where that has room: lisle's threads have 256 KiB, those of std 8, and a walk takes up to 20. Of other
 //! threads there is the address alone, and a mark.
 
 use super::ring::Ring;
