@@ -15,6 +15,7 @@
 
 #[cfg(not(loom))]
 pub mod atomic;
+mod back_off;
 mod barrier;
 mod condvar;
 mod lazy_lock;

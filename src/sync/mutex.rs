@@ -20,9 +20,10 @@
 //! wakes the next) or, under the list's lock, when it goes back into the list, having seen LOCKED: then the
 //! present holder's unlock wakes. The loom model `mutex_*` checks it.
 
+use super::back_off::BackOff;
 use super::poison::{Flag, Witness};
 use super::wait_list::{AsWaitList, Ticket, WaitList, wait_until_taken};
-use crate::atomics::{self, AtomicU32, Ordering, const_fn, lock, spin_loop};
+use crate::atomics::{self, AtomicU32, Ordering, const_fn, lock};
 use crate::observe::{self, LockWait, Op};
 use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
@@ -36,8 +37,6 @@ const LOCKED: u32 = 1;
 const WAITERS: u32 = 2;
 const WOKEN: u32 = 4;
 
-/// Looks at a held lock before a waiter goes into the list.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 6 };
 /// A waiter that lost so often is handed the lock.
 const PATIENCE: u32 = if cfg!(loom) { 1 } else { 4 };
 
@@ -62,6 +61,7 @@ impl AsWaitList<Entry> for Queue {
 /// The lock without the data.
 pub(crate) struct RawMutex {
     state: AtomicU32,
+    back_off: BackOff,
     queue: atomics::Mutex<Queue>,
 }
 
@@ -70,6 +70,7 @@ impl RawMutex {
         pub(crate) const fn new() -> Self {
             Self {
                 state: AtomicU32::new(0),
+                back_off: BackOff::new(),
                 queue: atomics::Mutex::new(Queue { list: WaitList::new(), handed_to: None }),
             }
         }
@@ -117,13 +118,8 @@ impl RawMutex {
 
     #[cold]
     fn lock_slow(&self) {
-        let mut spins = SPINS;
-        while spins > 0 {
-            if self.try_lock() {
-                return;
-            }
-            spin_loop();
-            spins -= 1;
+        if self.back_off.succeeds(|| self.try_lock()) {
+            return;
         }
         let mut lost = 0;
         // What a woken waiter takes off the word with its next step.

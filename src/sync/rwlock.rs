@@ -15,6 +15,7 @@
 //! holds the lock or is just handing it over. While QUEUED is set, nobody takes the lock in passing; so the
 //! one who finds "no holder, QUEUED" after letting go is the only one to hand over.
 
+use super::back_off::{BackOff, after_collision};
 use super::poison::{Flag, Witness};
 use super::wait_list::{WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicUsize, Ordering, const_fn, lock};
@@ -46,13 +47,14 @@ struct Entry {
 
 struct RawRwLock {
     state: AtomicUsize,
+    back_off: BackOff,
     queue: atomics::Mutex<WaitList<Entry>>,
 }
 
 impl RawRwLock {
     const_fn! {
         const fn new() -> Self {
-            Self { state: AtomicUsize::new(0), queue: atomics::Mutex::new(WaitList::new()) }
+            Self { state: AtomicUsize::new(0), back_off: BackOff::new(), queue: atomics::Mutex::new(WaitList::new()) }
         }
     }
 
@@ -63,8 +65,9 @@ impl RawRwLock {
             assert!(state < usize::MAX - READER, "too many readers hold an RwLock");
             match self.state.compare_exchange_weak(state, state + READER, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
-                Err(now) => state = now,
+                Err(_) => after_collision(),
             }
+            state = self.state.load(Ordering::Relaxed);
         }
         false
     }
@@ -104,15 +107,21 @@ impl RawRwLock {
         }
     }
 
+    fn try_take(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Reader => self.try_read(),
+            Kind::Writer => self.try_write(),
+        }
+    }
+
     #[cold]
     fn wait(&self, kind: Kind) {
+        if self.back_off.succeeds(|| self.try_take(kind)) {
+            return;
+        }
         let mut queue = lock(&self.queue);
         loop {
-            let taken = match kind {
-                Kind::Reader => self.try_read(),
-                Kind::Writer => self.try_write(),
-            };
-            if taken {
+            if self.try_take(kind) {
                 return;
             }
             let state = self.state.load(Ordering::Relaxed);
