@@ -378,7 +378,8 @@ fn a_cpu_profile_as_text_names_the_functions_that_compute() {
     let found = (0..20).any(|_| {
         let text = get("/debug/pprof/profile?seconds=1&debug=1").text();
         assert!(text.starts_with("cpu profile: total "), "{text}");
-        text.lines().any(|line| line.starts_with("#\t0x") && line.contains("pprof::burn\t") && line.contains("pprof.rs:"))
+        text.lines()
+            .any(|line| line.starts_with("#\t0x") && line.contains("pprof::burn\t") && line.contains("pprof.rs:"))
     });
     stop.store(true, Ordering::Relaxed);
     burner.join().unwrap();
