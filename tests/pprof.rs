@@ -368,6 +368,24 @@ fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_number_and_label
     }
 }
 
+#[test]
+fn a_cpu_profile_as_text_names_the_functions_that_compute() {
+    let _one = one_cpu_profile_at_a_time();
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let burner = go(move || burn(&flag));
+    // Others may use up the processor's time in which this one runs.
+    let found = (0..20).any(|_| {
+        let text = get("/debug/pprof/profile?seconds=1&debug=1").text();
+        assert!(text.starts_with("cpu profile: total "), "{text}");
+        text.lines()
+            .any(|line| line.starts_with("#\t0x") && line.contains("pprof::burn\t") && line.contains("pprof.rs:"))
+    });
+    stop.store(true, Ordering::Relaxed);
+    burner.join().unwrap();
+    assert!(found, "the function that burns is in no profile");
+}
+
 #[inline(never)]
 fn wait_here(receiver: &channel::Receiver<()>) {
     let _ = receiver.recv();

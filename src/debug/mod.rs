@@ -57,7 +57,7 @@
 //! | --- | --- |
 //! | `/debug/` | a page for people: live numbers, goroutines in groups, search, stacks, the workers' load, a flame graph |
 //! | `/debug/pprof/` | a page with all of these |
-//! | `/debug/pprof/profile?seconds=30` | [`CpuProfile`]: where processor time goes |
+//! | `/debug/pprof/profile?seconds=30` | [`CpuProfile`]: where processor time goes; `&debug=1`: as text, for those without Go |
 //! | `/debug/pprof/NAME` | the [`ProfileKind`] of this name; `?debug=1`: as text |
 //! | `/debug/pprof/goroutine?debug=2` | the stack of each goroutine, as text |
 //! | `/debug/pprof/NAME?seconds=5` | for those that count: what comes in so many seconds |

@@ -2,7 +2,10 @@ package week7
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,3 +104,18 @@ func TestAnHour(t *testing.T) {
 }
 
 // ANCHOR_END: synctest
+
+func TestTools(t *testing.T) {
+	same(t, strings.HasPrefix(whatGoesOn(), "goroutine "), true)
+	ran := false
+	handle("17", func() { ran = true })
+	same(t, ran, true)
+	listener, err := serveDebug("127.0.0.1:0")
+	same(t, err, nil)
+	listener.Close()
+	file, err := os.Create(filepath.Join(t.TempDir(), "cpu.pb.gz"))
+	same(t, err, nil)
+	same(t, profileOf(func() { total(1000) }, file), nil)
+	profile, err := goroutineProfile()
+	same(t, err == nil && len(profile) > 0, true)
+}

@@ -75,7 +75,7 @@ enum Command {
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// A link checker, grown step by step: bounded parallelism, timeouts, retries, cancellation
+    /// A link checker, grown step by step: bounded parallelism, timeouts, retries, cancellation, dump, profiles
     #[command(name = "goroutine_practice")]
     GoroutinePractice {
         #[command(flatten)]

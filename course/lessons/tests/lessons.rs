@@ -240,6 +240,25 @@ fn the_link_checker_finds_what_is_broken_and_only_that() {
 }
 
 #[test]
+fn a_dump_and_the_profiles_name_the_link_the_bottleneck_and_the_slow_function() {
+    let show = |section: &str| output(week7(&["goroutine_practice", "--section", section]));
+    let text = show("dump");
+    let hanging = text.lines().filter(|line| line.starts_with("goroutine ") && line.contains("labels {link:http://"));
+    let hanging: Vec<_> = hanging.collect();
+    assert!(matches!(hanging[..], [line] if line.contains("[blocking call") && line.contains("/never}")), "{text}");
+    assert!(text.contains("goroutine_practice::fetch::plainly(...)\n\t"), "{text}");
+
+    let text = show("goroutine_profile");
+    let mut counts = text.lines().filter_map(|line| line.strip_suffix(" goroutines in")?.parse::<u32>().ok());
+    assert!(counts.next().is_some_and(|most| most > 40), "{text}");
+
+    let text = show("cpu_profile");
+    let slowest = text.lines().find(|line| line.contains(" ms  "));
+    assert!(slowest.is_some_and(|line| line.ends_with("look_inside::find_word")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("go tool pprof -top 'http://127.0.0.1:")), "{text}");
+}
+
+#[test]
 fn ctrl_c_stops_the_last_pattern_early_and_in_good_order() {
     // 16 GiB to read, which take no place on the disk: far more than there is time for before the signal.
     let folder = Folder::new("sparse");

@@ -155,7 +155,8 @@ impl Encoder {
         let (text, filename) = (self.string(&name), self.string(&file));
         let (id, is_new) = self.functions.number((name, file));
         if is_new {
-            self.out.function.push(proto::Function { id, name: text, system_name: text, filename });
+            // Without a system name: were it the same, the tool would take the name for one of C++ and cut off its <…>.
+            self.out.function.push(proto::Function { id, name: text, system_name: 0, filename });
         }
         id
     }

@@ -16,9 +16,10 @@ impl Profile {
         let (shown, rest) = sorted.split_at(sorted.len().min(MOST));
         let names = Names::of(shown.iter().map(|(key, _)| *key));
         let _ = match self.units {
-            [(_, "nanoseconds"), ..] | [_, (_, "nanoseconds")] => {
-                // Go's word for waits: what is counted are nanoseconds.
-                writeln!(out, "--- contention:\ncycles/second=1000000000")
+            // Go's word for waits: what is counted are nanoseconds.
+            [("contentions", _), _] => writeln!(out, "--- contention:\ncycles/second=1000000000"),
+            [_, (kind, "nanoseconds")] => {
+                writeln!(out, "{kind} profile: total {} samples, {} ms", self.total(0), self.total(1) / 1_000_000)
             }
             _ => writeln!(out, "{} profile: total {}", self.name, self.total(last)),
         };

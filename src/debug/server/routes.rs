@@ -86,9 +86,13 @@ fn profile(kind: ProfileKind, request: &Request, response: &mut Response) -> Res
 
 fn cpu(request: &Request, response: &mut Response) -> Result<(), Refusal> {
     let seconds = request.number("seconds", 30, 1..=LONGEST)?;
-    request.number("debug", 0, 0..=0)?;
+    let as_text = request.number("debug", 0, 0..=1)? == 1;
     let profile = take_cpu_profile(seconds, response)?;
-    response.send_file("profile", &profile.encode()).map_err(went_away)
+    let outcome = match as_text {
+        true => response.send(TEXT, profile.text().as_bytes()),
+        false => response.send_file("profile", &profile.encode()),
+    };
+    outcome.map_err(went_away)
 }
 
 /// Ends early if the client goes away.
@@ -139,7 +143,7 @@ fn index() -> String {
     }
     out.push_str(
         "<tr><td><a href=\"profile?seconds=5\">profile</a><td>Where processor time goes: 100 samples for each second of \
-         it. Takes <code>seconds</code> (30). One at a time.\
+         it. Takes <code>seconds</code> (30); <code>&amp;debug=1</code>: as text. One at a time.\
          <tr><td><a href=\"goroutine?debug=2\">full dump</a><td>The stack of each goroutine.\
          <tr><td><a href=cmdline>cmdline</a><td>The command line, separated by zero bytes.\
          <tr><td>symbol<td>The functions at addresses, for the tool.\

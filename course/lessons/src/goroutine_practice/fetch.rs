@@ -1,7 +1,7 @@
 //! Getting a page: plainly, with a timeout, and with patience.
 
-use lisle::blocking;
 use lisle::context::{self, Context, Error};
+use lisle::{blocking, debug};
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -88,3 +88,9 @@ pub(super) fn with_patience(ctx: &Context, url: &str) -> Result<Vec<String>, Pro
     in_time(ctx, url)
 }
 // ANCHOR_END: retries
+
+// ANCHOR: dump
+pub(super) fn labelled(ctx: &Context, url: &str) -> Result<Vec<String>, Problem> {
+    debug::with_labels(&[("link", url)], || plainly(ctx, url))
+}
+// ANCHOR_END: dump

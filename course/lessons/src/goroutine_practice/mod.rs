@@ -2,6 +2,7 @@
 
 mod checker;
 mod fetch;
+mod look_inside;
 mod site;
 
 use crate::lesson::{Lesson, Options, Outcome, Section};
@@ -23,6 +24,7 @@ the lesson starts itself, and which misbehaves as sites do.",
         ("course/lessons/src/goroutine_practice/fetch.rs", include_str!("fetch.rs")),
         ("course/lessons/src/goroutine_practice/mod.rs", include_str!("mod.rs")),
         ("course/lessons/src/goroutine_practice/checker.rs", include_str!("checker.rs")),
+        ("course/lessons/src/goroutine_practice/look_inside.rs", include_str!("look_inside.rs")),
     ],
     sections: &[
         Section {
@@ -87,6 +89,42 @@ place meanwhile, which bounds the pressure on the server. What remains broken is
 One context at the top, and everything below ends: those that wait for a place, those that pause before a
 retry, and those in a request, whose deadline is never later than that of the parent. The answer comes in
 time and says what it does not cover; no goroutine is left over.",
+        },
+        Section {
+            name: "dump",
+            title: "Step 7: where does it hang? A dump",
+            coming: "\
+The checker of step 3 hangs again, as in step 4; but now we do not know why. Each request carries its link
+as a label, and after 0.5 s we ask for a dump of all goroutines, and look for those with a label.",
+            run: look_inside::dump,
+            why: "\
+A dump is a text: what each goroutine waits for, its labels, its calls down to the line, and who created it.
+The link at fault stands there, and so does the line that has no timeout. Of a program that runs elsewhere
+you get the whole dump by Ctrl-\\ (or `kill -QUIT`), as in Go, and without ending it from its debug page.",
+        },
+        Section {
+            name: "goroutine_profile",
+            title: "Step 8: who waits where? The goroutine profile",
+            coming: "\
+A check with one place only. The program serves its debug pages, as programs in Go do on port 6060, and we
+fetch the profile of its goroutines from there: those with the same stack are counted together.",
+            run: look_inside::goroutine_profile,
+            why: "\
+Dozens wait at the same line, for a place: there is the bottleneck. A leak looks the same, with a number that
+grows from one look to the next. The page for people is at /debug/ of the same address; try it with
+`cargo run --release --example live`.",
+        },
+        Section {
+            name: "cpu_profile",
+            title: "Step 9: why is it slow? The CPU profile",
+            coming: "\
+The checker is to count the words of each page. The pages are long, and it takes far too long. Where does
+the time go? A profile of one second tells, before anybody guesses.",
+            run: look_inside::cpu_profile,
+            why: "\
+Nearly all samples are in the search for a word among those known: the time grows with the square of the
+page. A hash map counts the same in a fraction of the time. (The profile is of processor time: goroutines
+that wait are not in it. For those there are the profiles `block` and `mutex`.)",
         },
     ],
 };
