@@ -117,10 +117,11 @@ unsafe impl Send for JobRef {}
 struct Pool {
     queue: VecDeque<JobRef>,
     threads: usize,
-    idle: usize,
+    /// Those that have nothing to do, by their numbers.
+    idle: Vec<libc::pid_t>,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { queue: VecDeque::new(), threads: 0, idle: 0 });
+static POOL: Mutex<Pool> = Mutex::new(Pool { queue: VecDeque::new(), threads: 0, idle: Vec::new() });
 static WORK: Condvar = Condvar::new();
 
 fn pool() -> MutexGuard<'static, Pool> {
@@ -133,7 +134,7 @@ fn pool() -> MutexGuard<'static, Pool> {
 /// The job stays alive until it has run.
 unsafe fn submit(job: JobRef) {
     let mut pool = pool();
-    if pool.idle > pool.queue.len() || pool.threads == MAX_THREADS {
+    if pool.idle.len() > pool.queue.len() || pool.threads == MAX_THREADS {
         pool.queue.push_back(job);
         drop(pool);
         WORK.notify_one();
@@ -162,11 +163,18 @@ unsafe fn submit(job: JobRef) {
 /// The pool's threads, those of them that have nothing to do, and the calls that wait for one.
 pub(crate) fn counts() -> (usize, usize, usize) {
     let pool = pool();
-    (pool.threads, pool.idle, pool.queue.len())
+    (pool.threads, pool.idle.len(), pool.queue.len())
+}
+
+/// The threads that have nothing to do, by their numbers. `None`: a call waits for one of them, or for another.
+pub(crate) fn idle_threads() -> Option<Vec<libc::pid_t>> {
+    let pool = pool();
+    pool.queue.is_empty().then(|| pool.idle.clone())
 }
 
 fn serve() {
     let _signal_stack = crate::stack::overflow::SignalStack::install();
+    let thread = crate::stack::own_threads::current();
     let mut pool = pool();
     loop {
         if let Some(job) = pool.queue.pop_front() {
@@ -176,10 +184,10 @@ fn serve() {
             pool = self::pool();
             continue;
         }
-        pool.idle += 1;
+        pool.idle.push(thread);
         let (guard, waited) = WORK.wait_timeout(pool, LINGER).unwrap_or_else(PoisonError::into_inner);
         pool = guard;
-        pool.idle -= 1;
+        pool.idle.retain(|&other| other != thread);
         if waited.timed_out() && pool.queue.is_empty() {
             pool.threads -= 1;
             return;

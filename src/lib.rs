@@ -94,6 +94,7 @@ not_under_loom! {
     mod spawn;
     mod stack;
     pub mod testing;
+    mod threads;
     pub mod time;
     mod timer;
     mod unwind;
@@ -105,7 +106,7 @@ not_under_loom! {
         park::WaitReason,
         metrics::{Metrics, WorkerMetrics, metrics},
         refused::{Refusal, Refused},
-        runtime::{Config, PanicPolicy, Runtime, num_goroutines, run},
+        runtime::{Config, DeadlockPolicy, PanicPolicy, Runtime, num_goroutines, run},
         sched::watchdog::{GoroutineInfo, StuckKind, StuckReport},
         scope::{Scope, ScopedJoinHandle, scope},
         spawn::{Builder, JoinHandle, LocalJoinHandle, go, go_local},

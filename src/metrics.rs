@@ -6,6 +6,7 @@
 use crate::runtime::with_scheduler;
 use crate::sched::Scheduler;
 use crate::sched::worker::WorkerShared;
+use crate::threads::service::Service;
 use std::fmt;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -217,6 +218,7 @@ pub(crate) fn start_trace(scheduler: &Arc<Scheduler>, every: Duration) -> io::Re
 }
 
 fn trace(scheduler: &Weak<Scheduler>, every: Duration) {
+    let _service = Service::begin();
     let start = crate::clock::now();
     for turn in 0.. {
         let Some(scheduler) = scheduler.upgrade().filter(|scheduler| !scheduler.is_stopped()) else { return };

@@ -36,10 +36,11 @@ use crate::random::splitmix64;
 use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
 use crate::sched::keep_thread;
 use crate::sched::worker::Worker;
-use crossbeam_utils::sync::Parker;
+use crate::threads::parker::ThreadParker;
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 use std::time::Instant;
 
@@ -275,7 +276,7 @@ pub(crate) fn park(reason: WaitReason) {
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
         Some((worker, g)) => park_goroutine(worker, g, reason),
-        None => thread_self().parker.park(),
+        None => thread_self().parker.park(reason, None),
     }
 }
 
@@ -290,7 +291,7 @@ pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
             park_goroutine(worker, g, reason);
             worker.remove_timer(timer);
         }
-        None => thread_self().parker.park_deadline(deadline),
+        None => thread_self().parker.park(reason, Some(deadline)),
     }
 }
 
@@ -393,7 +394,7 @@ fn unpark_remote(g: &G, bits: u8) {
         if bits & USER != 0 {
             thread.user_token.store(true, Ordering::Release);
         }
-        thread.unparker.unpark();
+        thread.parker.unpark();
         return;
     }
     let before = g.wake.fetch_or(bits, Ordering::AcqRel);
@@ -550,7 +551,13 @@ pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
 /// An OS thread's stand-in.
 struct ThreadSelf {
     g: GRef,
-    parker: Parker,
+    parker: Arc<ThreadParker>,
+}
+
+impl Drop for ThreadSelf {
+    fn drop(&mut self) {
+        self.parker.strike_off();
+    }
 }
 
 struct FreeThreadSelf;
@@ -587,9 +594,9 @@ fn thread_self() -> &'static ThreadSelf {
 
 fn new_thread_self() -> ThreadSelf {
     static VTABLE: TaskVTable = TaskVTable { run: |_| (), cancel: |_| (), deallocate: deallocate_thread };
-    let parker = Parker::new();
-    let name: Option<std::sync::Arc<str>> = std::thread::current().name().map(Into::into);
-    let wake = ThreadWake { unparker: parker.unparker().clone(), user_token: AtomicBool::new(false) };
+    let name: Option<Arc<str>> = std::thread::current().name().map(Into::into);
+    let parker = ThreadParker::of_current(name.clone());
+    let wake = ThreadWake { parker: Arc::clone(&parker), user_token: AtomicBool::new(false) };
     let extra = Extra { name: crate::debug::Text::from(name), thread: Some(wake), ..Extra::default() };
     let id = crate::sched::next_id_outside();
     let g = Box::new(G::new(&VTABLE, id, 0, Location::caller(), false, Some(Box::new(extra))));

@@ -10,6 +10,7 @@ use crate::stack::DEFAULT_STACK_SIZE;
 use std::any::Any;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,6 +25,19 @@ pub enum PanicPolicy {
     Abort,
 }
 
+/// What happens when nothing in the process can ever go on: all goroutines wait for each other, or for nothing, and so do
+/// the threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum DeadlockPolicy {
+    /// The program ends with status 2, after `fatal error: all goroutines are asleep - deadlock!` and a dump of all of
+    /// them: what Go does.
+    #[default]
+    Exit,
+    /// Nothing: the program hangs.
+    Ignore,
+}
+
 pub(crate) type StuckHook = Arc<dyn Fn(&StuckReport) + Send + Sync>;
 
 /// How a runtime is to be. Unset fields come from the environment, then from the defaults.
@@ -33,6 +47,7 @@ pub(crate) type StuckHook = Arc<dyn Fn(&StuckReport) + Send + Sync>;
 /// | [`workers`](Self::workers) | `LISLE_WORKERS` | the CPU quota of the cgroup, rounded up, at least 2; at most the cores |
 /// | [`stack_size`](Self::stack_size) | `LISLE_STACK_SIZE` (bytes, or with `K`, `M`) | [`DEFAULT_STACK_SIZE`] |
 /// | [`unjoined_panic`](Self::unjoined_panic) | `LISLE_PANIC=report` or `abort` | report |
+/// | [`deadlock`](Self::deadlock) | `LISLE_DEADLOCK=exit` or `ignore` | exit |
 /// | [`mprotect_guards`](Self::mprotect_guards) | `LISLE_GUARD=mprotect` or `auto` | auto |
 /// | [`dump_on_quit`](Self::dump_on_quit) | `LISLE_SIGQUIT=dump` or `default` | dump |
 /// | [`lint_thread_locals`](Self::lint_thread_locals) | `LISLE_DEBUG=threadlocals` | off |
@@ -55,6 +70,7 @@ pub struct Config {
     pub(crate) schedtrace: Option<Duration>,
     pub(crate) stuck_after: Duration,
     pub(crate) on_stuck: Option<StuckHook>,
+    pub(crate) deadlock: DeadlockPolicy,
     mprotect_guards: bool,
     dump_on_quit: bool,
     error: Option<String>,
@@ -95,54 +111,47 @@ impl Config {
             schedtrace: None,
             stuck_after: Duration::from_millis(100),
             on_stuck: None,
+            deadlock: DeadlockPolicy::Exit,
             mprotect_guards: false,
             dump_on_quit: true,
             error: None,
         };
-        let wrong = |name: &str, value: &str, wanted: &str| {
-            Some(format!("the environment variable {name} is {value:?}; it must be {wanted}"))
-        };
-        if let Some(value) = variable("LISLE_WORKERS") {
-            match value.parse() {
-                Ok(count) if (1..=4096).contains(&count) => this.workers = count,
-                _ => this.error = wrong("LISLE_WORKERS", &value, "a number from 1 to 4096"),
-            }
-        }
-        if let Some(value) = variable("LISLE_STACK_SIZE") {
-            match parse_size(&value) {
-                Some(size) => this.stack_size = size,
-                None => this.error = wrong("LISLE_STACK_SIZE", &value, "bytes, or a number with K or M behind it"),
-            }
-        }
-        if let Some(value) = variable("LISLE_PANIC") {
-            match value.as_str() {
-                "report" => this.unjoined_panic = PanicPolicy::Report,
-                "abort" => this.unjoined_panic = PanicPolicy::Abort,
-                _ => this.error = wrong("LISLE_PANIC", &value, "report or abort"),
-            }
-        }
-        if let Some(value) = variable("LISLE_GUARD") {
-            match value.as_str() {
-                "auto" => {}
-                "mprotect" => this.mprotect_guards = true,
-                _ => this.error = wrong("LISLE_GUARD", &value, "auto or mprotect"),
-            }
-        }
-        if let Some(value) = variable("LISLE_SIGQUIT") {
-            match value.as_str() {
-                "dump" => this.dump_on_quit = true,
-                "default" => this.dump_on_quit = false,
-                _ => this.error = wrong("LISLE_SIGQUIT", &value, "dump or default"),
-            }
-        }
-        if let Some(value) = variable("LISLE_DEBUG") {
-            for setting in value.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
-                if !this.set_debug(setting) {
-                    this.error = wrong("LISLE_DEBUG", &value, DEBUG_SETTINGS);
-                }
+        for (name, wanted) in VARIABLES {
+            if let Some(value) = variable(name)
+                && !this.set(name, &value)
+            {
+                this.error = Some(format!("the environment variable {name} is {value:?}; it must be {wanted}"));
             }
         }
         this
+    }
+
+    /// One variable of the environment. Whether it makes sense.
+    fn set(&mut self, name: &str, value: &str) -> bool {
+        match (name, value) {
+            ("LISLE_WORKERS", value) => match value.parse() {
+                Ok(count) if (1..=4096).contains(&count) => self.workers = count,
+                _ => return false,
+            },
+            ("LISLE_STACK_SIZE", value) => match parse_size(value) {
+                Some(size) => self.stack_size = size,
+                None => return false,
+            },
+            ("LISLE_PANIC", "report") => self.unjoined_panic = PanicPolicy::Report,
+            ("LISLE_PANIC", "abort") => self.unjoined_panic = PanicPolicy::Abort,
+            ("LISLE_DEADLOCK", "exit") => self.deadlock = DeadlockPolicy::Exit,
+            ("LISLE_DEADLOCK", "ignore") => self.deadlock = DeadlockPolicy::Ignore,
+            ("LISLE_GUARD", "auto") => self.mprotect_guards = false,
+            ("LISLE_GUARD", "mprotect") => self.mprotect_guards = true,
+            ("LISLE_SIGQUIT", "dump") => self.dump_on_quit = true,
+            ("LISLE_SIGQUIT", "default") => self.dump_on_quit = false,
+            ("LISLE_DEBUG", settings) => {
+                let mut settings = settings.split(',').map(str::trim).filter(|setting| !setting.is_empty());
+                return settings.all(|setting| self.set_debug(setting));
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// One setting of `LISLE_DEBUG`. Whether it makes sense.
@@ -196,6 +205,22 @@ impl Config {
     #[must_use]
     pub fn unjoined_panic(mut self, policy: PanicPolicy) -> Self {
         self.unjoined_panic = policy;
+        self
+    }
+
+    /// What happens when nothing in the process can ever go on. Default: the program ends, with a dump of all goroutines.
+    /// If one runtime of a process ignores deadlocks, all do.
+    ///
+    /// It is reported only if it is certain: no timer, no blocking call, no signal that somebody listens for, and each
+    /// thread of the process is lisle's, or waits in lisle without a deadline. A thread that does anything else, even
+    /// sleep for ever, might wake a goroutine yet. So a program whose `main` is in [`run`], in a `join`, or in another
+    /// wait of lisle's is watched whole; one that has threads of other libraries may hang, and then Ctrl-\\ shows where
+    /// (see [`debug`](crate::debug)). It is seen some 20 ms after the last one went to sleep; after the end of a foreign
+    /// thread it can take as long again as the program has hung already, a minute at most. Costs nothing while anybody
+    /// runs.
+    #[must_use]
+    pub fn deadlock(mut self, policy: DeadlockPolicy) -> Self {
+        self.deadlock = policy;
         self
     }
 
@@ -301,8 +326,16 @@ impl Config {
     }
 }
 
-/// What `LISLE_DEBUG` may hold.
-const DEBUG_SETTINGS: &str = "a list of threadlocals and schedtrace=MILLISECONDS, separated by commas, or empty";
+/// The environment's variables, and what they may hold.
+const VARIABLES: [(&str, &str); 7] = [
+    ("LISLE_WORKERS", "a number from 1 to 4096"),
+    ("LISLE_STACK_SIZE", "bytes, or a number with K or M behind it"),
+    ("LISLE_PANIC", "report or abort"),
+    ("LISLE_DEADLOCK", "exit or ignore"),
+    ("LISLE_GUARD", "auto or mprotect"),
+    ("LISLE_SIGQUIT", "dump or default"),
+    ("LISLE_DEBUG", "a list of threadlocals and schedtrace=MILLISECONDS, separated by commas, or empty"),
+];
 
 fn parse_size(text: &str) -> Option<usize> {
     let (digits, unit) = match text.strip_suffix(['K', 'k']) {
@@ -471,8 +504,10 @@ where
     T: Send,
 {
     let builder = Builder::new().name("main");
+    // Here, since closures have no callers.
+    let created_at = Location::caller();
     // A scope with one child: its wait is what makes the borrow sound.
-    crate::scope::scope(|scope| match builder.go_scoped_on(scheduler, scope, f) {
+    crate::scope::scope(|scope| match builder.go_scoped_on(scheduler, scope, created_at, f) {
         Ok(handle) => match handle.join() {
             Ok(value) => value,
             Err(payload) => std::panic::resume_unwind(payload),
@@ -542,6 +577,7 @@ mod tests {
             ("LISLE_STACK_SIZE", "big"),
             ("LISLE_PANIC", "shrug"),
             ("LISLE_GUARD", "dog"),
+            ("LISLE_DEADLOCK", "perhaps"),
             ("LISLE_SIGQUIT", "never"),
             ("LISLE_DEBUG", "everything"),
             ("LISLE_DEBUG", "schedtrace"),

@@ -256,18 +256,19 @@ impl Builder {
         with_scheduler(|scheduler| self.start_scoped(scheduler, scope, created_at, f))
     }
 
-    #[track_caller]
+    /// As `go_scoped_at`, on another runtime than the caller's.
     pub(crate) fn go_scoped_on<'scope, 'env, F, T>(
         self,
         scheduler: &Arc<Scheduler>,
         scope: &'scope Scope<'scope, 'env>,
+        created_at: &'static Location<'static>,
         f: F,
     ) -> io::Result<ScopedJoinHandle<'scope, T>>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.start_scoped(scheduler, scope, Location::caller(), f)
+        self.start_scoped(scheduler, scope, created_at, f)
     }
 
     fn start_scoped<'scope, 'env, F, T>(

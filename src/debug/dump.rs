@@ -6,6 +6,7 @@
 use super::labels::pairs;
 use super::registry::{Snapshot, State, Wanted, unstarted, visit};
 use super::symbol::{self, Frame};
+use super::threads;
 use super::unwind::End;
 use crate::sched::worker::Worker;
 use std::collections::HashMap;
@@ -25,13 +26,14 @@ pub enum Format {
     /// The same, with goroutines that have the same stack, state and place of creation told once, with their number. The
     /// most numerous come first. Takes memory for each different stack.
     Folded,
-    /// One JSON object: `goroutines`, an array of objects, and `unstarted`, a number.
+    /// One JSON object: `goroutines` and `threads`, arrays of objects, and `unstarted`, a number.
     ///
     /// Each goroutine has `id`, `name` (or null), `labels` (an object), `state` (`running`, `runnable`, `waiting`),
     /// `reason` (or null), `waited_seconds`, `creator` (the number of a goroutine, or 0), `created_at`, `scope` (a text
     /// that those of one [`scope`](crate::scope()) share, or null), `own_thread`, `keeps_thread` (why, or null),
     /// `complete` (whether the stack is) and `stack`: an array of `function`, `file` and `line`, the innermost first.
-    /// `creator` and `scope` make trees of them.
+    /// `creator` and `scope` make trees of them. Each thread, an OS thread that waits in lisle, has `thread` (its number in
+    /// the system), `name` (or null), `reason`, `waited_seconds`, `complete` and `stack`.
     Json,
 }
 
@@ -137,7 +139,28 @@ fn write_text(to: &mut impl Write) -> io::Result<()> {
         }
         writeln!(to, "\t{}\n", Place(one.created_at))
     })?;
+    write_threads(to, &mut stacks)?;
     write_unstarted(to)
+}
+
+/// OS threads that wait in lisle.
+fn write_threads(to: &mut impl Write, stacks: &mut Stacks) -> io::Result<()> {
+    for one in threads::all() {
+        let waiting = &one.waiting;
+        write!(to, "thread {} [{}", waiting.thread, waiting.reason)?;
+        match waiting.since.elapsed().as_secs() / 60 {
+            0 => {}
+            minutes => write!(to, ", {minutes} minutes")?,
+        }
+        match &waiting.name {
+            Some(name) => writeln!(to, ", name {name:?}]:")?,
+            None => writeln!(to, "]:")?,
+        }
+        to.write_all(stacks.text(&one.addresses).as_bytes())?;
+        write_end(to, State::Waiting(waiting.reason), one.addresses.is_empty(), one.end)?;
+        writeln!(to)?;
+    }
+    Ok(())
 }
 
 fn write_unstarted(to: &mut impl Write) -> io::Result<()> {
@@ -256,6 +279,7 @@ fn write_folded(to: &mut impl Write) -> io::Result<()> {
         write_end(to, state, key.addresses.is_empty(), group.end)?;
         writeln!(to, "created by lisle::go\n\t{}\n", Place(key.created_at))?;
     }
+    write_threads(to, &mut stacks)?;
     write_unstarted(to)
 }
 
@@ -275,7 +299,28 @@ fn write_json(to: &mut impl Write) -> io::Result<()> {
         text.push_str("]}");
         to.write_all(text.as_bytes())
     })?;
+    to.write_all(b"\n],\"threads\":[")?;
+    let mut comma = "\n";
+    for one in threads::all() {
+        text.clear();
+        text.push_str(comma);
+        comma = ",\n";
+        json_thread(&mut text, &one);
+        text.push_str(stacks.text(&one.addresses));
+        text.push_str("]}");
+        to.write_all(text.as_bytes())?;
+    }
     writeln!(to, "\n],\"unstarted\":{}}}", unstarted())
+}
+
+/// All but the stack.
+fn json_thread(text: &mut String, one: &threads::ThreadSnapshot) {
+    let _ = write!(text, "{{\"thread\":{},\"name\":", one.waiting.thread);
+    json_text(text, one.waiting.name.as_deref());
+    text.push_str(",\"reason\":");
+    json_text(text, Some(&one.waiting.reason.to_string()));
+    let seconds = one.waiting.since.elapsed().as_secs();
+    let _ = write!(text, ",\"waited_seconds\":{seconds},\"complete\":{},\"stack\":[", one.end == End::Complete);
 }
 
 /// All but the stack.
@@ -342,6 +387,11 @@ pub(crate) fn quit() -> ! {
     let mut stderr = io::stderr();
     let _ = stderr.write_all(b"SIGQUIT: quit\n\n");
     let _ = dump_to(&mut stderr, Format::Text);
+    end_program()
+}
+
+/// Ends the program with the status that Go's runtime has for its fatal errors.
+pub(crate) fn end_program() -> ! {
     // Not `exit`, whose handlers may wait for what is stuck.
     // SAFETY: ends the process.
     unsafe { libc::_exit(2) }

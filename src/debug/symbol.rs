@@ -110,9 +110,15 @@ fn origin(function: Option<&str>, file: Option<&str>) -> Origin {
     }
 }
 
+const BACKTRACE_BEGINS: &str = "__rust_begin_short_backtrace";
+
 /// The part of a stack that tells the user something, the innermost frame first: without the inside of the lisle call
-/// that it waits in, and without what lies below the goroutine's closure. All of it if nothing of the user's is there.
+/// that it waits in, and without what lies below the goroutine's closure or a thread's function. All of it if nothing of
+/// the user's is there.
 pub(crate) fn visible(stack: &[&Frame]) -> Range<usize> {
+    // std's mark, below which its own start of a thread, or of `main`, lies.
+    let is_mark = |frame: &&Frame| frame.function.as_deref().is_some_and(|name| name.contains(BACKTRACE_BEGINS));
+    let stack = &stack[..stack.iter().position(is_mark).unwrap_or(stack.len())];
     let is_user = |frame: &&Frame| frame.origin == Origin::User;
     let (Some(first), Some(last)) = (stack.iter().position(is_user), stack.iter().rposition(is_user)) else {
         return 0..stack.len();

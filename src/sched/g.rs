@@ -78,7 +78,7 @@ pub(crate) struct Extra {
 
 /// How to wake an OS thread.
 pub(crate) struct ThreadWake {
-    pub(crate) unparker: crossbeam_utils::sync::Unparker,
+    pub(crate) parker: std::sync::Arc<crate::threads::parker::ThreadParker>,
     /// The user's token.
     pub(crate) user_token: AtomicBool,
 }

@@ -176,6 +176,12 @@ impl Sleeper {
         self.state.store(AWAKE, Ordering::SeqCst);
     }
 
+    /// Whether the worker has announced its sleep, and nobody has been told to wake it.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == ASLEEP
+    }
+
     /// To be called after pinned work was published: whether the caller must wake the worker. At most one
     /// caller is told so for each sleep.
     pub(crate) fn must_wake(&self) -> bool {

@@ -18,6 +18,7 @@
 //! | `deferred` | calls to be made at a point in time, each in a goroutine of its own |
 //! | `keep_thread`, `scan`, `lint` | when a goroutine must not switch |
 //! | `slice_log` | since when a goroutine has waited, without a look at the clock at each park |
+//! | `deadlock` | when nothing can ever go on: how that is known, and what is not taken for it |
 //! | `watchdog` | stuck workers, replacements, housekeeping |
 //! | this file | what the workers of one runtime share |
 //!
@@ -28,6 +29,7 @@
 //! - A count of live goroutines in one atomic: every start and end would bounce its cache line. The
 //!   workers count for themselves, and whoever asks adds up.
 
+pub(crate) mod deadlock;
 pub(crate) mod deferred;
 pub(crate) mod g;
 pub(crate) mod idle;
@@ -87,6 +89,11 @@ static ALL: Mutex<Vec<Weak<Scheduler>>> = Mutex::new(Vec::new());
 /// The runtimes that are at work, the oldest first. Those of explorers are not among them.
 pub(crate) fn all() -> Vec<Arc<Scheduler>> {
     lock(&ALL).iter().filter_map(Weak::upgrade).filter(|scheduler| !scheduler.is_stopped()).collect()
+}
+
+/// Those too that are shut down and still there: goroutines of theirs may wait.
+fn all_with_stopped() -> Vec<Arc<Scheduler>> {
+    lock(&ALL).iter().filter_map(Weak::upgrade).collect()
 }
 
 const RUNNING: u8 = 0;

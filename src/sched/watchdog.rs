@@ -6,6 +6,7 @@
 //!   been *blocked* for a second (a likely deadlock on a lock that is not lisle's), to stderr.
 //! - When no worker makes progress and fresh work waits, it starts a replacement worker. Deferred calls that are
 //!   overdue it makes fresh work.
+//! - When all sleep, it looks whether anything can ever wake them (`deadlock`).
 //! - About once a second: it lets idle stacks give their pages back, looks for newly loaded libraries, and
 //!   lets goroutines that wait for a stack try again.
 //!
@@ -21,8 +22,9 @@
 use super::g::G;
 use super::scan::{self, Hit};
 use super::worker::{Worker, WorkerShared};
-use super::{Scheduler, lock};
+use super::{Scheduler, deadlock, lock};
 use crate::report::{discard_payload, report};
+use crate::threads::service::{self, Service};
 use crossbeam_utils::sync::{Parker, Unparker};
 use std::collections::HashSet;
 use std::fmt;
@@ -32,7 +34,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Ticks without progress of any worker after which a replacement starts.
 const PATIENCE: u32 = 5;
@@ -218,11 +220,16 @@ struct Watch {
     seen: Vec<Seen>,
     idle_ticks: u32,
     kept_house: Instant,
+    deadlock: deadlock::Search,
+    /// When to look for a deadlock again.
+    look_again: Option<Duration>,
 }
 
 fn watch(scheduler: &Weak<Scheduler>, parker: &Parker) {
+    let _service = Service::begin();
     let now = crate::clock::now();
-    let mut watch = Watch { seen: Vec::new(), idle_ticks: 0, kept_house: now };
+    let mut watch =
+        Watch { seen: Vec::new(), idle_ticks: 0, kept_house: now, deadlock: deadlock::Search::new(), look_again: None };
     loop {
         let Some(scheduler) = scheduler.upgrade() else { return };
         if scheduler.is_stopped() {
@@ -267,6 +274,7 @@ impl Watch {
             self.kept_house = now;
             keep_house(scheduler);
         }
+        self.look_again = self.deadlock.look(now);
     }
 
     /// Starts a replacement when fresh work waits and nobody gets to it: soon if the workers are blocked,
@@ -299,14 +307,15 @@ impl Watch {
         }
         scheduler.watchdog.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if !all_asleep() {
+        if !all_asleep() || self.deadlock.is_outdated() {
             return TICK;
         }
         // For a long time nothing will be taken down.
         let now = crate::clock::now();
         scheduler.workers().iter().for_each(|worker| worker.note_slices(now));
         let (warm, _) = crate::stack::cache::pooled();
-        if warm > 0 || scheduler.starved() > 0 { HOUSEKEEPING } else { Duration::from_secs(60) }
+        let nap = if warm > 0 || scheduler.starved() > 0 { HOUSEKEEPING } else { Duration::from_secs(60) };
+        self.look_again.map_or(nap, |again| again.min(nap))
     }
 }
 
@@ -343,7 +352,8 @@ impl Seen {
             scheduler.watchdog.stuck.fetch_add(1, Ordering::Relaxed);
             if let Some(on_stuck) = &scheduler.config.on_stuck {
                 // A hook that panics has told so itself; the watchdog goes on.
-                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| on_stuck(&report)));
+                let call = || service::call_user(|| on_stuck(&report));
+                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
                 called.err().into_iter().for_each(discard_payload);
             }
         }

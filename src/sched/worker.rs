@@ -177,6 +177,11 @@ impl WorkerShared {
         }
     }
 
+    /// Whether the worker's thread sleeps, or is about to, and nobody has woken it.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.sleeper.is_asleep()
+    }
+
     pub(crate) fn has_deliveries(&self) -> bool {
         !self.inbox.is_empty()
     }

@@ -22,6 +22,7 @@
 use super::listener::{Listener, Told};
 use super::{SIGQUIT, Signal};
 use crate::report::discard_payload;
+use crate::threads::service::Service;
 use signal_hook::iterator::{Handle, Signals};
 use std::collections::BTreeMap;
 use std::io;
@@ -38,10 +39,12 @@ struct State {
     /// SIGQUIT dumps all goroutines if nobody listens for it.
     dumps: bool,
     listeners: Vec<Listener>,
+    /// They are being told of a signal, out of the lock.
+    delivers: bool,
 }
 
 static STATE: Mutex<State> =
-    Mutex::new(State { handle: None, default: BTreeMap::new(), dumps: false, listeners: Vec::new() });
+    Mutex::new(State { handle: None, default: BTreeMap::new(), dumps: false, listeners: Vec::new(), delivers: false });
 
 fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -95,7 +98,10 @@ impl State {
 fn start_thread() -> io::Result<Handle> {
     let mut signals = Signals::new::<[i32; 0], i32>([])?;
     let handle = signals.handle();
-    let deliver_all = move || signals.forever().filter_map(|number| Signal::try_from(number).ok()).for_each(deliver);
+    let deliver_all = move || {
+        let _service = Service::begin();
+        signals.forever().filter_map(|number| Signal::try_from(number).ok()).for_each(deliver);
+    };
     thread::Builder::new().name("lisle-signals".into()).spawn(deliver_all)?;
     Ok(handle)
 }
@@ -117,7 +123,11 @@ fn has_default_action(signal: Signal) -> io::Result<bool> {
 /// Tells all who listen for it. The list is out of the lock meanwhile; who begins to listen now listens for the
 /// next signal.
 fn deliver(signal: Signal) {
-    let listeners = std::mem::take(&mut state().listeners);
+    let listeners = {
+        let mut state = state();
+        state.delivers = true;
+        std::mem::take(&mut state.listeners)
+    };
     let mut heard = false;
     let mut staying = Vec::with_capacity(listeners.len());
     for listener in listeners {
@@ -130,6 +140,7 @@ fn deliver(signal: Signal) {
     }
     let mut state = state();
     state.listeners.append(&mut staying);
+    state.delivers = false;
     let has_default = state.default.get(&signal) == Some(&true);
     let dumps = state.dumps && signal == SIGQUIT;
     drop(state);
@@ -140,6 +151,12 @@ fn deliver(signal: Signal) {
         // For a number of its table, which ours all are, it does not fail.
         let _ = signal_hook::low_level::emulate_default_handler(signal.number());
     }
+}
+
+/// Whether somebody listens, so that a signal can set the program going.
+pub(crate) fn is_awaited() -> bool {
+    let state = state();
+    state.delivers || state.listeners.iter().any(|listener| !listener.has_gone())
 }
 
 /// Its context may be the last to hold values of the user's, whose destructors may panic.

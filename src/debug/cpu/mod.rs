@@ -14,6 +14,7 @@ mod timer;
 mod track;
 
 use super::profile::{Key, Profile, Shown};
+use crate::threads::service::Service;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -133,6 +134,7 @@ impl Collector {
     }
 
     fn collect(mut self, stop: &AtomicBool) -> Profile {
+        let _service = Service::begin();
         self.own = crate::stack::own_threads::current();
         while !stop.load(Ordering::Acquire) {
             std::thread::park_timeout(ROUND);

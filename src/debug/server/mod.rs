@@ -16,6 +16,7 @@ mod routes;
 
 use request::Request;
 use response::{Refusal, Response};
+use crate::threads::service::Service;
 use std::fmt;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -147,6 +148,7 @@ impl fmt::Debug for Server {
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    let _service = Service::begin();
     loop {
         let accepted = listener.accept();
         if shared.stopped.load(Ordering::Acquire) {
@@ -185,6 +187,7 @@ fn take(stream: TcpStream, shared: &Arc<Shared>) {
     let Ok(spare) = stream.try_clone() else { return };
     let thread = std::thread::Builder::new().name("lisle-debug".into());
     let started = thread.spawn(move || {
+        let _service = Service::begin();
         let place = place;
         answer(stream, &place.0.config);
     });

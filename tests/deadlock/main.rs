@@ -1,0 +1,117 @@
+//! Programs that nothing can set going again end, with a report; programs that something can are left alone.
+//!
+//! Each is a process of its own: this one, started again with the program's name. There `main` is lisle's alone, without a
+//! harness whose threads wait beside it.
+
+mod alive;
+mod deadlocked;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::io::Read;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set for the processes of the programs.
+const PROGRAM: &str = "LISLE_TEST_PROGRAM";
+/// A program that has not ended by now hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Far longer than a deadlock takes to be seen.
+const LONG: Duration = Duration::from_millis(300);
+
+fn main() -> ExitCode {
+    if let Ok(name) = std::env::var(PROGRAM) {
+        let alive = alive::PROGRAMS.iter().chain(alive::OTHERS).copied();
+        let mut programs = deadlocked::PROGRAMS.iter().map(|&(name, run, _)| (name, run)).chain(alive);
+        let (_, run) = programs.find(|(known, _)| *known == name).expect("a program's name");
+        run();
+        return ExitCode::SUCCESS;
+    }
+    let deadlocked = deadlocked::PROGRAMS.iter().map(|&(name, _, expected)| {
+        Trial::test(format!("ends_when::{name}"), move || ends_with_report(name, expected))
+    });
+    let alive = alive::PROGRAMS
+        .iter()
+        .map(|&(name, _)| Trial::test(format!("is_left_alone_while::{name}"), move || is_left_alone(name)));
+    let others = [
+        Trial::test("it_can_be_ignored", it_can_be_ignored),
+        Trial::test("a_signal_that_is_awaited_may_still_come", a_signal_may_still_come),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), deadlocked.chain(alive).chain(others).collect()).exit_code()
+}
+
+fn start(name: &str, environment: &[(&str, &str)]) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("we are running"));
+    command.env(PROGRAM, name).envs(environment.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child process")
+}
+
+/// Waits for the end, and returns the status and what it wrote to stderr.
+fn end_of(mut child: Child) -> Result<(ExitStatus, String), Failed> {
+    let start = Instant::now();
+    let mut stderr = child.stderr.take().expect("piped");
+    let text = std::thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).map(|_| text)
+    });
+    while child.try_wait()?.is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill()?;
+            child.wait()?;
+            return Err("it hangs".into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok((child.wait()?, text.join().expect("no panic")?))
+}
+
+fn ends_with_report(name: &str, expected: &[&str]) -> Result<(), Failed> {
+    let (status, text) = end_of(start(name, &[]))?;
+    let head = "fatal error: all goroutines are asleep - deadlock!\n\n";
+    if status.code() != Some(2) || !text.starts_with(head) {
+        return Err(format!("{status}: {text}").into());
+    }
+    match expected.iter().find(|part| !text.contains(*part)) {
+        Some(missing) => Err(format!("{missing:?} is missing: {text}").into()),
+        None => Ok(()),
+    }
+}
+
+fn is_left_alone(name: &str) -> Result<(), Failed> {
+    let (status, text) = end_of(start(name, &[]))?;
+    if status.success() && text.is_empty() { Ok(()) } else { Err(format!("{status}: {text}").into()) }
+}
+
+/// Ends it, if it has not ended by itself within a long time.
+fn kill_later(mut child: Child) -> Result<Option<ExitStatus>, Failed> {
+    std::thread::sleep(LONG);
+    let ended = child.try_wait()?;
+    child.kill()?;
+    child.wait()?;
+    Ok(ended)
+}
+
+fn it_can_be_ignored() -> Result<(), Failed> {
+    let by_environment = start("a_main_goroutine_receives_from_itself", &[("LISLE_DEADLOCK", "ignore")]);
+    let by_code = start("a_private_runtime_ignores_it", &[]);
+    for child in [by_environment, by_code] {
+        if let Some(status) = kill_later(child)? {
+            return Err(format!("it has ended: {status}").into());
+        }
+    }
+    Ok(())
+}
+
+fn a_signal_may_still_come() -> Result<(), Failed> {
+    let mut child = start("a_signal_is_awaited", &[]);
+    // It says when it listens.
+    child.stdout.as_mut().expect("piped").read_exact(&mut [0])?;
+    std::thread::sleep(LONG);
+    if let Some(status) = child.try_wait()? {
+        return Err(format!("it did not wait: {status}").into());
+    }
+    let id = i32::try_from(child.id())?;
+    // SAFETY: sends a signal to our child, which has not been waited for.
+    unsafe { libc::kill(id, libc::SIGUSR1) };
+    let (status, text) = end_of(child)?;
+    if status.success() { Ok(()) } else { Err(format!("{status}: {text}").into()) }
+}
