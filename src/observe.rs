@@ -1,5 +1,5 @@
-//! Where lisle's operations are told to those who watch a program: the explorer of schedules (`testing`) and the race
-//! detector (`race`).
+//! Where lisle's operations are told to those who watch a program: the explorer of schedules (`testing`), the race
+//! detector (`race`), and the watch of lock orders (`debug::lock_order`).
 //!
 //! # What is told
 //! - *Points*: before an operation takes effect ([`enter`], [`touch`]). There the explorer may let another goroutine
@@ -17,19 +17,34 @@
 //! be wanted all the same, `atomics::lock` lets its holder run.) Points are told in `try_…`, drops, unlocks and
 //! notifications, too: none of these switches in an ordinary run, all may under the explorer.
 
+use crate::debug::lock_order;
 use crate::race::detector::{self, Access, Edge};
 use crate::sched::g::G;
 use crate::testing::explorer::Explorer;
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use crate::debug::waits::LockWait;
 pub(crate) use crate::testing::op::{At, Op};
 
 thread_local! {
-    /// The explorer whose thread this is.
+    /// The explorer whose thread this is; or [`LOCK_ORDER`].
     static EXPLORER: Cell<*const Explorer> = const { Cell::new(std::ptr::null()) };
+}
+
+/// In place of an explorer, which is never there: on this thread the order of locks is watched.
+const LOCK_ORDER: *const Explorer = std::ptr::without_provenance(1);
+
+/// On some thread, at some time: locks may be dropped on any.
+static LOCK_ORDER_IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the order of locks is watched on this thread.
+pub(crate) fn watch_lock_order() {
+    crate::debug::unwind::refresh();
+    LOCK_ORDER_IS_WATCHED.store(true, Ordering::Relaxed);
+    EXPLORER.set(LOCK_ORDER);
 }
 
 /// Makes this thread the explorer's until the guard is dropped.
@@ -51,20 +66,25 @@ impl Drop for Exploring<'_> {
 /// Whether somebody watches what this thread does.
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
-    cfg!(feature = "race") || is_explored()
+    cfg!(feature = "race") || !EXPLORER.get().is_null()
+}
+
+#[inline(always)]
+fn is_lock_order_watched() -> bool {
+    EXPLORER.get() == LOCK_ORDER
 }
 
 /// Whether this is an explorer's thread.
 #[inline(always)]
 pub(crate) fn is_explored() -> bool {
-    !EXPLORER.get().is_null()
+    EXPLORER.get().addr() > LOCK_ORDER.addr()
 }
 
 /// Calls `f` with this thread's explorer.
 #[inline(always)]
 pub(crate) fn with_explorer<R>(f: impl FnOnce(&Explorer) -> R) -> Option<R> {
-    // SAFETY: null, or set by `Exploring`, whose lifetime ends before the explorer's; `f` cannot keep it.
-    unsafe { EXPLORER.get().as_ref() }.map(f)
+    // SAFETY: set by `Exploring`, whose lifetime ends before the explorer's; `f` cannot keep it.
+    is_explored().then(|| f(unsafe { &*EXPLORER.get() }))
 }
 
 #[inline(always)]
@@ -106,15 +126,18 @@ pub(crate) fn touch_both<T: ?Sized, U: ?Sized>(op: Op, object: &T, other: &U) {
 
 #[inline(always)]
 fn reach(at: At) {
-    // With the feature `race` this is told where there is no explorer, too.
-    if is_explored() {
-        reach_explorer(at);
+    // With the feature `race` this is told where nobody watches, too.
+    if !EXPLORER.get().is_null() {
+        reach_watcher(at);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn reach_explorer(at: At) {
+fn reach_watcher(at: At) {
+    if is_lock_order_watched() {
+        return lock_order::reach(at.op, at.object, at.location);
+    }
     with_explorer(|explorer| explorer.reach(at));
 }
 
@@ -151,7 +174,36 @@ pub(crate) fn locked<T: ?Sized>(lock: &T) {
     // Here, since closures have no callers.
     let location = Location::caller();
     with_explorer(|explorer| explorer.note_held(address(lock), location));
+    if is_lock_order_watched() {
+        lock_order::taken(address(lock), location);
+    }
     tell(Edge::Acquire(address(lock)));
+}
+
+/// The caller has taken a lock that several can have.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn locked_shared<T: ?Sized>(lock: &T) {
+    if is_on() {
+        tell_locked_shared(address(lock), Location::caller());
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_locked_shared(lock: usize, location: &'static Location<'static>) {
+    if is_lock_order_watched() {
+        lock_order::taken(lock, location);
+    }
+    tell(Edge::Acquire(lock));
+}
+
+/// A lock is no more.
+#[inline(always)]
+pub(crate) fn lock_dropped<T: ?Sized>(lock: &T) {
+    if LOCK_ORDER_IS_WATCHED.load(Ordering::Relaxed) {
+        lock_order::forget(address(lock));
+    }
 }
 
 /// The caller is about to let go of it.
@@ -159,14 +211,21 @@ pub(crate) fn locked<T: ?Sized>(lock: &T) {
 pub(crate) fn unlocking<T: ?Sized>(op: Op, lock: &T) {
     let since = with_explorer(|explorer| explorer.held_since(address(lock))).flatten();
     touch_at(op, address(lock), since.unwrap_or(Location::caller()));
-    unlocking_to_wait(lock);
+    tell_free(address(lock));
+}
+
+fn tell_free(lock: usize) {
+    with_explorer(|explorer| explorer.note_free(lock));
+    tell(Edge::Release(lock));
 }
 
 /// As `unlocking`, as a part of another operation: it is no point.
 #[cold]
 pub(crate) fn unlocking_to_wait<T: ?Sized>(lock: &T) {
-    with_explorer(|explorer| explorer.note_free(address(lock)));
-    tell(Edge::Release(address(lock)));
+    if is_lock_order_watched() {
+        lock_order::free(address(lock));
+    }
+    tell_free(address(lock));
 }
 
 /// A condition variable was notified; `heard`: somebody waited.

@@ -30,6 +30,10 @@ pub(crate) fn release<T: ?Sized>(_object: &T) {}
 
 pub(crate) fn locked<T: ?Sized>(_lock: &T) {}
 
+pub(crate) fn locked_shared<T: ?Sized>(_lock: &T) {}
+
+pub(crate) fn lock_dropped<T: ?Sized>(_lock: &T) {}
+
 pub(crate) fn unlocking<T: ?Sized>(_op: Op, _lock: &T) {}
 
 pub(crate) fn notified<T: ?Sized>(_condvar: &T, _heard: bool) {}

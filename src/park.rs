@@ -479,7 +479,7 @@ pub(crate) const BUDGET: u32 = 256;
 /// The count is kept in the worker, not in a thread-local of its own: the scan reads the thread-local block
 /// in wide words right after, and a processor cannot forward a narrow store to a wide load.
 ///
-/// True: the explorer watches. There the budget is always used up.
+/// True: somebody watches. There the budget is always used up.
 #[inline(always)]
 pub(crate) fn spend_budget() -> bool {
     Worker::with_current(|worker| {
@@ -505,7 +505,8 @@ fn budget_is_spent(worker: &Worker) -> bool {
     {
         yield_goroutine(worker, g);
     }
-    false
+    // Where locks are watched, everybody tells, too.
+    observe::is_on()
 }
 
 /// Whether the caller is a goroutine that must not switch now: its neighbours would wait with it.

@@ -51,6 +51,7 @@ pub(crate) type StuckHook = Arc<dyn Fn(&StuckReport) + Send + Sync>;
 /// | [`mprotect_guards`](Self::mprotect_guards) | `LISLE_GUARD=mprotect` or `auto` | auto |
 /// | [`dump_on_quit`](Self::dump_on_quit) | `LISLE_SIGQUIT=dump` or `default` | dump |
 /// | [`lint_thread_locals`](Self::lint_thread_locals) | `LISLE_DEBUG=threadlocals` | off |
+/// | [`lint_lock_order`](Self::lint_lock_order) | `LISLE_DEBUG=lockorder` | off |
 /// | [`schedtrace`](Self::schedtrace) | `LISLE_DEBUG=schedtrace=1000` (milliseconds) | off |
 ///
 /// Several settings of `LISLE_DEBUG` are separated by commas.
@@ -67,6 +68,7 @@ pub struct Config {
     pub(crate) thread_name: String,
     pub(crate) unjoined_panic: PanicPolicy,
     pub(crate) lint_thread_locals: bool,
+    pub(crate) lint_lock_order: bool,
     pub(crate) schedtrace: Option<Duration>,
     pub(crate) stuck_after: Duration,
     pub(crate) on_stuck: Option<StuckHook>,
@@ -108,6 +110,7 @@ impl Config {
             thread_name: "lisle".into(),
             unjoined_panic: PanicPolicy::Report,
             lint_thread_locals: false,
+            lint_lock_order: false,
             schedtrace: None,
             stuck_after: Duration::from_millis(100),
             on_stuck: None,
@@ -158,6 +161,7 @@ impl Config {
     fn set_debug(&mut self, setting: &str) -> bool {
         match setting.split_once('=') {
             None if setting == "threadlocals" => self.lint_thread_locals = true,
+            None if setting == "lockorder" => self.lint_lock_order = true,
             Some(("schedtrace", millis)) => match millis.parse() {
                 Ok(0) => self.schedtrace = None,
                 Ok(millis) => self.schedtrace = Some(Duration::from_millis(millis)),
@@ -236,6 +240,18 @@ impl Config {
     #[must_use]
     pub fn lint_thread_locals(mut self, yes: bool) -> Self {
         self.lint_thread_locals = yes;
+        self
+    }
+
+    /// Watches in which order goroutines take [`Mutex`](crate::sync::Mutex)es and [`RwLock`](crate::sync::RwLock)s. Two
+    /// locks that are taken in different orders by different goroutines are told on stderr, with the stacks of both, also
+    /// if nobody had to wait for it this time; and whoever wants a lock that it holds itself panics, instead of waiting for
+    /// ever. Locks that OS threads take are not looked at, nor those taken by `try_lock`. For debugging: each operation
+    /// takes some microseconds, and lets others go first. (Within [`testing::check`](crate::testing::check) it is not
+    /// needed: there the deadlock itself is found.)
+    #[must_use]
+    pub fn lint_lock_order(mut self, yes: bool) -> Self {
+        self.lint_lock_order = yes;
         self
     }
 
@@ -334,7 +350,7 @@ const VARIABLES: [(&str, &str); 7] = [
     ("LISLE_DEADLOCK", "exit or ignore"),
     ("LISLE_GUARD", "auto or mprotect"),
     ("LISLE_SIGQUIT", "dump or default"),
-    ("LISLE_DEBUG", "a list of threadlocals and schedtrace=MILLISECONDS, separated by commas, or empty"),
+    ("LISLE_DEBUG", "a list of threadlocals, lockorder and schedtrace=MILLISECONDS, separated by commas, or empty"),
 ];
 
 fn parse_size(text: &str) -> Option<usize> {
@@ -564,6 +580,7 @@ mod tests {
         assert_eq!(with("LISLE_STACK_SIZE", "2M").stack_size, 2 * 1024 * 1024);
         assert_eq!(with("LISLE_PANIC", "abort").unjoined_panic, PanicPolicy::Abort);
         assert!(with("LISLE_DEBUG", "threadlocals").lint_thread_locals);
+        assert!(with("LISLE_DEBUG", "lockorder").lint_lock_order);
         let both = with("LISLE_DEBUG", "schedtrace=250, threadlocals");
         assert!(both.lint_thread_locals && both.schedtrace == Some(Duration::from_millis(250)));
         assert_eq!(with("LISLE_DEBUG", "schedtrace=0").schedtrace, None);

@@ -210,7 +210,7 @@ fn waited(one: &Snapshot<'_>) -> Duration {
     if matches!(one.state, State::Waiting(_)) { one.lasting } else { Duration::ZERO }
 }
 
-fn render_text(frames: &[&Frame], text: &mut String) {
+pub(super) fn render_text(frames: &[&Frame], text: &mut String) {
     for frame in frames {
         let function = frame.function.as_deref().unwrap_or("?");
         let _ = writeln!(text, "{function}(...)");

@@ -78,9 +78,11 @@ mod copy;
 pub(crate) mod dump;
 mod interrupt;
 pub(crate) mod labels;
+pub(crate) mod lock_order;
 pub(crate) mod registry;
 pub(crate) mod symbol;
 mod threads;
+mod walk;
 pub(crate) mod unwind;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;
@@ -100,7 +102,6 @@ with_pprof! {
     mod profile;
     mod server;
     mod view;
-    mod walk;
 
     pub use metrics::prometheus;
     pub use profile::kind::{CpuProfile, ProfileKind, write_profile};

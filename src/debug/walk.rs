@@ -1,4 +1,4 @@
-//! Walks for profiles of waits: of a goroutine that is switched out, and of the caller.
+//! Walks for profiles of waits and for the watch of lock orders: of a goroutine that is switched out, and of the caller.
 //!
 //! A walk needs more stack than a small goroutine has. The first kind is done by the worker, on its own stack; the second
 //! on a stack that is kept for that, one at a time.
@@ -55,6 +55,7 @@ unsafe fn walk(cache: &mut Cache, from: Registers, stack: Range<usize>) -> Walke
 }
 
 /// The stack of `g`, which is switched out. For its worker, on the worker's own stack.
+#[cfg_attr(not(feature = "pprof"), allow(dead_code))]
 pub(super) fn of_parked(worker: &Worker, g: &G) -> Walked {
     let (low, high) = g.pinned(worker).stack_bounds.get();
     let from = g.pinned(worker).registers.get();

@@ -352,6 +352,9 @@ impl Worker {
             if let Some(g) = first.and_then(|g| worker.start(g)) {
                 worker.ready.borrow_mut().push_woken(g);
             }
+            if worker.scheduler.config.lint_lock_order {
+                crate::observe::watch_lock_order();
+            }
             let guard = AbortOnUnwind("a worker's loop");
             worker.work();
             std::mem::forget(guard);
@@ -370,6 +373,7 @@ impl Worker {
         let range = slab::range().expect("the runtime has reserved the stacks' range");
         let stacks = RefCell::new(StackCache::new(scheduler.config.stack_size));
         let lint = scheduler.config.lint_thread_locals.then(super::lint::Lint::default);
+        let watches_locks = scheduler.config.lint_lock_order;
         let worker = Self {
             shared,
             scheduler,
@@ -395,7 +399,7 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
             budget: Cell::new(crate::park::BUDGET),
-            full_budget: if kind == Kind::Explorer { 0 } else { crate::park::BUDGET },
+            full_budget: if kind == Kind::Explorer || watches_locks { 0 } else { crate::park::BUDGET },
             watched: Cell::new(lint.is_some()),
             lint,
             watch: RefCell::default(),

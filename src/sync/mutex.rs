@@ -65,6 +65,12 @@ pub(crate) struct RawMutex {
     queue: atomics::Mutex<Queue>,
 }
 
+impl Drop for RawMutex {
+    fn drop(&mut self) {
+        observe::lock_dropped(self);
+    }
+}
+
 impl RawMutex {
     const_fn! {
         pub(crate) const fn new() -> Self {

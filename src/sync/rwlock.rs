@@ -51,6 +51,12 @@ struct RawRwLock {
     queue: atomics::Mutex<WaitList<Entry>>,
 }
 
+impl Drop for RawRwLock {
+    fn drop(&mut self) {
+        observe::lock_dropped(&self.state);
+    }
+}
+
 impl RawRwLock {
     const_fn! {
         const fn new() -> Self {
@@ -84,7 +90,7 @@ impl RawRwLock {
         if !self.try_read() {
             self.wait(Kind::Reader);
         }
-        observe::acquire(&self.state);
+        observe::locked_shared(&self.state);
     }
 
     #[inline]

@@ -1,0 +1,269 @@
+//! The watch of lock orders: `LISLE_DEBUG=lockorder`, [`Config::lint_lock_order`](crate::Config::lint_lock_order).
+//!
+//! Two goroutines that take the same two locks in different orders can wait for each other for ever, but only if both do
+//! so at the same moment: for years it goes well. The watch remembers, for each lock that was taken while another was
+//! held, who did it and where, and reports a circle in that order as soon as its last piece is seen, whether anybody had
+//! to wait or not. (Havelund, "Using Runtime Analysis to Guide Model Checking of Java Programs", 2000, calls it
+//! Goodlock.)
+//!
+//! # What is no report
+//! - A circle whose pieces are all one goroutine's.
+//! - One whose pieces are all guarded by a further lock, held each time: they never happen at once.
+//! - One that was told before, by its places in the code.
+//! - What is taken by `try_lock` (whoever does not wait is in no circle), and by OS threads that are no goroutines.
+//!
+//! A report says "can", not "will": other means may keep the goroutines apart, such as a channel or a join. Readers count
+//! as writers, since a reader waits behind a writer that waits.
+//!
+//! # Instances, not classes
+//! Two locks are the same if they are the same object in memory. Linux's lockdep compares the places where locks are made
+//! instead: it sees more, and also reports every program that takes two locks of one kind in an order of its own, by
+//! address or by account number, as wrong. Such programs are common in Rust, annotations are not.
+//!
+//! # Cost
+//! Everything here is under one lock, and each locking walks a stack: some microseconds. Without the mode it is the one
+//! look at a thread-local that is there for the explorer, too (`observe`).
+
+use super::symbol::{self, Frame};
+use super::walk;
+use crate::observe::Op;
+use crate::sched::watchdog::GoroutineInfo;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+use std::panic::Location;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+/// Pairs that are remembered; then the watch goes on with what it has.
+const MOST_PAIRS: usize = 100_000;
+
+/// Where in the code, with the calls under way.
+#[derive(Clone)]
+struct Place {
+    location: &'static Location<'static>,
+    stack: Vec<usize>,
+}
+
+struct Held {
+    lock: usize,
+    taken: Place,
+}
+
+/// A lock was wanted while another was held.
+struct Pair {
+    goroutine: GoroutineInfo,
+    /// Others did so, too.
+    by_several: bool,
+    held: Place,
+    wanted: Place,
+    /// What else was held each time.
+    guards: HashSet<usize>,
+}
+
+#[derive(Default)]
+struct Watch {
+    held: HashMap<u64, Vec<Held>>,
+    /// By the lock that was held, then by the one that was wanted.
+    pairs: HashMap<usize, HashMap<usize, Pair>>,
+    count: usize,
+    told: HashSet<Vec<&'static Location<'static>>>,
+}
+
+static WATCH: LazyLock<Mutex<Watch>> = LazyLock::new(Mutex::default);
+
+fn watch() -> MutexGuard<'static, Watch> {
+    WATCH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The running goroutine.
+fn me() -> GoroutineInfo {
+    crate::park::with_current(GoroutineInfo::of)
+}
+
+/// An operation is about to take effect.
+///
+/// # Panics
+/// The caller wants a lock that it holds.
+#[cold]
+pub(crate) fn reach(op: Op, lock: usize, location: &'static Location<'static>) {
+    match op {
+        Op::MutexLock | Op::RwLockRead | Op::RwLockWrite => want(lock, op == Op::RwLockRead, location),
+        Op::MutexUnlock | Op::RwLockUnlock => free(lock),
+        _ => {}
+    }
+}
+
+/// The running goroutine has taken the lock.
+#[cold]
+pub(crate) fn taken(lock: usize, location: &'static Location<'static>) {
+    let me = me();
+    let taken = Place { location, stack: walk::of_caller().addresses().to_vec() };
+    watch().held.entry(me.id).or_default().push(Held { lock, taken });
+}
+
+/// It lets go of it.
+#[cold]
+pub(crate) fn free(lock: usize) {
+    let me = me();
+    let mut watch = watch();
+    if let Some(held) = watch.held.get_mut(&me.id) {
+        if let Some(place) = held.iter().rposition(|one| one.lock == lock) {
+            held.remove(place);
+        }
+        if held.is_empty() {
+            watch.held.remove(&me.id);
+        }
+    }
+}
+
+/// The lock is no more: another may come to lie at its address.
+#[cold]
+pub(crate) fn forget(lock: usize) {
+    let mut watch = watch();
+    let own = watch.pairs.remove(&lock).map_or(0, |pairs| pairs.len());
+    watch.count -= own;
+    if watch.count > 0 {
+        let others = watch.pairs.values_mut().filter_map(|pairs| pairs.remove(&lock)).count();
+        watch.count -= others;
+    }
+}
+
+fn want(lock: usize, shared: bool, location: &'static Location<'static>) {
+    let me = me();
+    if !watch().held.contains_key(&me.id) {
+        return;
+    }
+    let wanted = Place { location, stack: walk::of_caller().addresses().to_vec() };
+    let mut watch = watch();
+    if let Some(held) = watch.held.get(&me.id).and_then(|held| held.iter().find(|one| one.lock == lock)) {
+        let text = own_lock(&me, shared, &wanted, &held.taken);
+        drop(watch);
+        panic!("{}", text.finish());
+    }
+    let reports = watch.note(lock, &me, &wanted);
+    drop(watch);
+    for report in reports {
+        crate::report::report(format_args!("{}", report.finish()));
+    }
+}
+
+impl Watch {
+    /// Notes what the goroutine holds while it wants `lock`. Returns what there is to tell.
+    fn note(&mut self, lock: usize, me: &GoroutineInfo, wanted: &Place) -> Vec<Report> {
+        let held: Vec<(usize, Place)> = self.held[&me.id].iter().map(|one| (one.lock, one.taken.clone())).collect();
+        let mut reports = Vec::new();
+        for (other, place) in &held {
+            let guards = held.iter().map(|(lock, _)| *lock).filter(|lock| lock != other).collect();
+            if !self.note_pair(*other, lock, me, place, wanted, guards) {
+                continue;
+            }
+            let Some(circle) = self.circle(*other, lock) else { continue };
+            let pairs: Vec<&Pair> = circle.iter().map(|&(held, wanted)| &self.pairs[&held][&wanted]).collect();
+            let mut places: Vec<_> = pairs.iter().map(|pair| pair.wanted.location).collect();
+            let report = order(&pairs);
+            places.sort_unstable_by_key(|location| (location.file(), location.line(), location.column()));
+            if self.told.insert(places) {
+                reports.push(report);
+            }
+        }
+        reports
+    }
+
+    /// Whether that is news.
+    fn note_pair(
+        &mut self,
+        held: usize,
+        wanted: usize,
+        me: &GoroutineInfo,
+        held_at: &Place,
+        wanted_at: &Place,
+        guards: HashSet<usize>,
+    ) -> bool {
+        let pairs = self.pairs.entry(held).or_default();
+        if let Some(known) = pairs.get_mut(&wanted) {
+            let is_another = !known.by_several && known.goroutine.id != me.id;
+            let guarded = known.guards.len();
+            known.by_several |= is_another;
+            known.guards.retain(|guard| guards.contains(guard));
+            return is_another || known.guards.len() < guarded;
+        }
+        if self.count >= MOST_PAIRS {
+            return false;
+        }
+        self.count += 1;
+        let (held, goroutine) = (held_at.clone(), me.clone());
+        pairs.insert(wanted, Pair { goroutine, by_several: false, held, wanted: wanted_at.clone(), guards });
+        true
+    }
+
+    /// A way back from `wanted` to `held`, which with this pair makes a circle that can come about.
+    fn circle(&self, held: usize, wanted: usize) -> Option<Vec<(usize, usize)>> {
+        let mut seen = HashSet::from([wanted]);
+        let mut ways = vec![vec![(held, wanted)]];
+        while let Some(way) = ways.pop() {
+            let last = way[way.len() - 1].1;
+            for &next in self.pairs.get(&last).into_iter().flat_map(HashMap::keys) {
+                let longer = || way.iter().copied().chain([(last, next)]).collect::<Vec<_>>();
+                if next == held {
+                    let circle = longer();
+                    if self.can_come_about(&circle) {
+                        return Some(circle);
+                    }
+                } else if seen.insert(next) {
+                    ways.push(longer());
+                }
+            }
+        }
+        None
+    }
+
+    fn can_come_about(&self, circle: &[(usize, usize)]) -> bool {
+        let pairs = || circle.iter().map(|&(held, wanted)| &self.pairs[&held][&wanted]);
+        let Some(first) = pairs().next() else { return false };
+        let is_guarded = first.guards.iter().any(|guard| pairs().all(|pair| pair.guards.contains(guard)));
+        let by_one = pairs().all(|pair| !pair.by_several && pair.goroutine.id == first.goroutine.id);
+        !is_guarded && !by_one
+    }
+}
+
+// ---- reports ----
+
+/// What is to be told: texts and stacks in turn. The stacks get their names when nothing is locked.
+struct Report(Vec<(String, Vec<usize>)>);
+
+impl Report {
+    fn finish(self) -> String {
+        let mut text = String::new();
+        for (line, stack) in self.0 {
+            let _ = writeln!(text, "{line}");
+            let resolved = symbol::resolve(&stack);
+            let frames: Vec<&Frame> = resolved.iter().flat_map(|frames| frames.iter()).collect();
+            super::dump::render_text(&frames[symbol::visible(&frames)], &mut text);
+        }
+        text
+    }
+}
+
+fn order(pairs: &[&Pair]) -> Report {
+    let mut parts = Vec::new();
+    let mut head = format!(
+        "lisle: {} locks are taken in different orders; when that happens at once, all wait for ever\n",
+        pairs.len()
+    );
+    for pair in pairs {
+        let Pair { goroutine, held, wanted, .. } = pair;
+        parts.push((format!("{head}{goroutine} wanted a lock at {}:", wanted.location), wanted.stack.clone()));
+        parts.push((format!("while it held the one that it had taken at {}:", held.location), held.stack.clone()));
+        head = String::new();
+    }
+    Report(parts)
+}
+
+fn own_lock(me: &GoroutineInfo, shared: bool, wanted: &Place, held: &Place) -> Report {
+    let why = if shared { " (once a writer waits in between, a reader waits behind it)" } else { "" };
+    let first = format!(
+        "{me} wants a lock at {} that it holds itself, and would wait for ever{why}; let go of it first, or pass the guard on\nwanted at:",
+        wanted.location
+    );
+    let second = format!("taken at {}:", held.location);
+    Report(vec![(first, wanted.stack.clone()), (second, held.stack.clone())])
+}
