@@ -500,13 +500,15 @@ fn budget_is_spent(worker: &Worker) -> bool {
     if worker.is_explored() {
         return true;
     }
+    // Where locks are watched each operation comes here, and yields as rarely as it otherwise would.
+    let is_watched = observe::is_on();
     if let Some(g) = worker.running()
+        && (!is_watched || worker.next_random().is_multiple_of(BUDGET))
         && worker.someone_waits()
     {
         yield_goroutine(worker, g);
     }
-    // Where locks are watched, everybody tells, too.
-    observe::is_on()
+    is_watched
 }
 
 /// Whether the caller is a goroutine that must not switch now: its neighbours would wait with it.

@@ -246,8 +246,8 @@ impl Config {
     /// Watches in which order goroutines take [`Mutex`](crate::sync::Mutex)es and [`RwLock`](crate::sync::RwLock)s. Two
     /// locks that are taken in different orders by different goroutines are told on stderr, with the stacks of both, also
     /// if nobody had to wait for it this time; and whoever wants a lock that it holds itself panics, instead of waiting for
-    /// ever. Locks that OS threads take are not looked at, nor those taken by `try_lock`. For debugging: each operation
-    /// takes some microseconds, and lets others go first. (Within [`testing::check`](crate::testing::check) it is not
+    /// ever. Locks that OS threads take are not looked at, nor those taken by `try_lock`. For debugging: each locking
+    /// takes some microseconds. (Within [`testing::check`](crate::testing::check) it is not
     /// needed: there the deadlock itself is found.)
     #[must_use]
     pub fn lint_lock_order(mut self, yes: bool) -> Self {

@@ -42,6 +42,12 @@
 //! From any goroutine or thread, also while all workers are stuck, and within a panic. **Not from a signal handler**: it
 //! takes locks and allocates; have a thread do it ([`signal::notify`](crate::signal::notify)).
 //!
+//! # Deadlocks
+//! When nothing in the process can ever go on, the program ends with status 2, after
+//! `fatal error: all goroutines are asleep - deadlock!` and a dump, as in Go; see
+//! [`Config::deadlock`](crate::Config::deadlock) for what counts as one. Two locks that are taken in different orders can
+//! become one: [`Config::lint_lock_order`](crate::Config::lint_lock_order), `LISLE_DEBUG=lockorder`, finds them before.
+//!
 //! # Profiles and pages
 //! All of this is in the feature `pprof`, which is on by default.
 //!
