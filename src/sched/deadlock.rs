@@ -67,9 +67,11 @@ pub(crate) fn thread_waits() {
 /// Why it is no deadlock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Alive {
-    /// A worker, a timer, a call, a signal: whatever ends this is heard by the watchdog.
+    /// A worker is up, or about to sleep: it is soon to be seen what comes of it.
+    Up,
+    /// A worker's timer, a call that waits for a thread: when that ends, a worker gets up, and the watchdog with it.
     Heard,
-    /// Another thread, or a goroutine that cannot start: this may end without a word.
+    /// Another thread, a deferred call, a goroutine that cannot start, a listener: this may end without a word.
     Unheard,
 }
 
@@ -123,11 +125,17 @@ impl Search {
             }
             Err(alive) => {
                 self.seen = None;
-                if alive == Alive::Heard {
-                    self.pause = TICK;
-                    return None;
-                }
-                let pause = self.pause;
+                self.pause_after(alive, now)
+            }
+        }
+    }
+
+    fn pause_after(&mut self, alive: Alive, now: Instant) -> Option<Duration> {
+        let pause = std::mem::replace(&mut self.pause, TICK);
+        match alive {
+            Alive::Up => Some(TICK),
+            Alive::Heard => None,
+            Alive::Unheard => {
                 self.pause = LONGEST_PAUSE.min(2 * pause);
                 self.again = Some(now + pause);
                 Some(pause)
@@ -177,24 +185,25 @@ impl Scheduler {
         for worker in self.workers().iter().chain(dedicated) {
             into.push(worker.observe()?);
         }
-        // A thread that has only just been started, or is about to end, is no worker of the table.
-        if into.len() - first != self.threads() {
-            return Err(Alive::Heard);
-        }
         fence(Ordering::SeqCst);
-        if self.idle.searching() > 0 || self.first_deferred().is_some() {
-            return Err(Alive::Heard);
+        // A thread that has only just been started, or is about to end, is no worker of the table.
+        if into.len() - first != self.threads() || self.idle.searching() > 0 {
+            return Err(Alive::Up);
         }
-        if self.unstarted() > 0 { Err(Alive::Unheard) } else { Ok(()) }
+        if self.first_deferred().is_some() || self.unstarted() > 0 { Err(Alive::Unheard) } else { Ok(()) }
     }
 }
 
 impl WorkerShared {
     fn observe(&self) -> Result<(libc::pid_t, u64, u64), Alive> {
-        let waits = self.is_asleep() && !self.has_deliveries() && self.counters.next_timer.load(Ordering::Relaxed) == 0;
+        if !self.is_asleep() || self.has_deliveries() {
+            return Err(Alive::Up);
+        }
+        if self.counters.next_timer.load(Ordering::Relaxed) != 0 {
+            return Err(Alive::Heard);
+        }
         let count = |counter: &AtomicU64| counter.load(Ordering::Acquire);
-        let seen = (self.thread.id(), count(&self.counters.slices), count(&self.counters.sleeps));
-        if waits { Ok(seen) } else { Err(Alive::Heard) }
+        Ok((self.thread.id(), count(&self.counters.slices), count(&self.counters.sleeps)))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::LONG;
 use lisle::channel::{Receiver, bounded};
 use lisle::sync::{Barrier, Condvar, Mutex, RwLock, WaitGroup};
-use lisle::{Builder, Config, blocking, debug, go, no_switch, run, signal, time};
+use lisle::{Builder, Config, blocking, go, no_switch, run, signal, time};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +14,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     (
         "a_main_goroutine_receives_from_itself",
         receives_from_itself,
-        &[
-            "goroutine 1 [chan receive, name \"main\"]:\n",
-            "deadlocked.rs:",
-            "[join, name \"main\"]:\n",
-            "deadlock::main(...)\n",
-        ],
+        &[" [chan receive, name \"main\"]:\n", "deadlocked.rs:", "[join, name \"main\"]:\n", "deadlock::main(...)\n"],
     ),
     ("the_main_thread_joins_a_goroutine_that_waits", joins, &["[chan receive]:\n", "[join, name \"main\"]:\n"]),
     ("two_take_two_locks_in_different_order", two_locks, &["[Mutex::lock]:\n", "[WaitGroup::wait, name \"main\"]:\n"]),
@@ -39,6 +34,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     ("the_main_thread_comes_to_wait_late", late_wait, &["[join, name \"main\"]:\n"]),
     ("a_blocking_call_ends", blocking_call_ends, &["[chan receive"]),
     ("nobody_listens_for_signals_any_more", signals_are_over, &["[chan receive"]),
+    #[cfg(feature = "pprof")]
     ("the_debug_server_runs", with_server, &["[chan receive"]),
     ("many_goroutines_wait", many_wait, &["1200 goroutines [chan receive"]),
 ];
@@ -193,8 +189,9 @@ fn signals_are_over() {
     });
 }
 
+#[cfg(feature = "pprof")]
 fn with_server() {
-    let _server = debug::serve("127.0.0.1:0").unwrap();
+    let _server = lisle::debug::serve("127.0.0.1:0").unwrap();
     run(wait_for_ever);
 }
 
