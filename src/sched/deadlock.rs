@@ -33,7 +33,9 @@
 //! (the inbox and the `Sleeper` of a worker, the token of a thread), however long the system leaves it without processor.
 //!
 //! # When it is looked
-//! By the watchdog, which is up every 10 ms while a worker is, and has nothing else to do when all sleep. It looks again
+//! By the watchdog, which is up every 10 ms while a worker is, and has nothing else to do when all sleep. Before it sleeps
+//! itself it makes sure that nothing has run since its look: whoever is up then wakes it. (A worker counts as up first, and
+//! wakes it second; the other way round the watchdog saw a sleeper whose timer was still to come, and slept on.) It looks again
 //! when an OS thread begins a wait ([`thread_waits`]), and, as threads that are not lisle's end without a word, now and
 //! then: after 10 ms, 20 ms …, a minute at most.
 
@@ -91,16 +93,19 @@ pub(super) struct Search {
     pause: Duration,
     again: Option<Instant>,
     thread_waits: u64,
+    /// What the watchdog's own runtime had done by the last look.
+    activity: u64,
 }
 
 impl Search {
     pub(super) fn new() -> Self {
-        Self { seen: None, pause: TICK, again: None, thread_waits: 0 }
+        Self { seen: None, pause: TICK, again: None, thread_waits: 0, activity: 0 }
     }
 
     /// Looks, and ends the program if nothing in it can ever go on. Returns after which time to look again, if nobody
     /// wakes the watchdog before.
-    pub(super) fn look(&mut self, now: Instant) -> Option<Duration> {
+    pub(super) fn look(&mut self, own: &Scheduler, now: Instant) -> Option<Duration> {
+        self.activity = own.activity();
         let thread_waits = THREAD_WAITS.load(Ordering::SeqCst);
         if std::mem::replace(&mut self.thread_waits, thread_waits) != thread_waits {
             self.pause = TICK;
@@ -143,9 +148,10 @@ impl Search {
         }
     }
 
-    /// Whether a thread has begun to wait since the last look.
-    pub(super) fn is_outdated(&self) -> bool {
-        THREAD_WAITS.load(Ordering::SeqCst) != self.thread_waits
+    /// Whether a thread has begun to wait since the last look, or a worker was up: the watchdog, which was up as well, was
+    /// not woken for that. To be asked once it has announced its own sleep.
+    pub(super) fn is_outdated(&self, own: &Scheduler) -> bool {
+        THREAD_WAITS.load(Ordering::SeqCst) != self.thread_waits || own.activity() != self.activity
     }
 }
 
@@ -178,6 +184,11 @@ fn observe(schedulers: &[Arc<Scheduler>]) -> Result<Observation, Alive> {
 }
 
 impl Scheduler {
+    /// Changes whenever a goroutine has run.
+    fn activity(&self) -> u64 {
+        self.total(|counters| &counters.slices)
+    }
+
     /// Adds the workers, if all of them sleep and nothing is there to wake one.
     fn observe_workers(&self, into: &mut Vec<(libc::pid_t, u64, u64)>) -> Result<(), Alive> {
         let dedicated = self.dedicated_workers();

@@ -274,7 +274,7 @@ impl Watch {
             self.kept_house = now;
             keep_house(scheduler);
         }
-        self.look_again = self.deadlock.look(now);
+        self.look_again = self.deadlock.look(scheduler, now);
     }
 
     /// Starts a replacement when fresh work waits and nobody gets to it: soon if the workers are blocked,
@@ -307,7 +307,7 @@ impl Watch {
         }
         scheduler.watchdog.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if !all_asleep() || self.deadlock.is_outdated() {
+        if !all_asleep() || self.deadlock.is_outdated(scheduler) {
             return TICK;
         }
         // For a long time nothing will be taken down.

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         .map(|&(name, _)| Trial::test(format!("is_left_alone_while::{name}"), move || is_left_alone(name)));
     let others = [
         Trial::test("it_can_be_ignored", it_can_be_ignored),
+        Trial::test("it_is_seen_soon_on_a_busy_machine", it_is_seen_soon_on_a_busy_machine),
         Trial::test("a_signal_that_is_awaited_may_still_come", a_signal_may_still_come),
     ];
     libtest_mimic::run(&Arguments::from_args(), deadlocked.chain(alive).chain(others).collect()).exit_code()
@@ -79,6 +80,34 @@ fn ends_with_report(name: &str, expected: &[&str]) -> Result<(), Failed> {
 fn is_left_alone(name: &str) -> Result<(), Failed> {
     let (status, text) = end_of(start(name, &[]))?;
     if status.success() && text.is_empty() { Ok(()) } else { Err(format!("{status}: {text}").into()) }
+}
+
+/// Many at once, so that each thread loses its processor at any point of its way to sleep.
+fn it_is_seen_soon_on_a_busy_machine() -> Result<(), Failed> {
+    // Its last goroutine goes to sleep for ever right after a timer has woken it.
+    let start_one = |_| start("timers_have_fired_or_been_stopped", &[]);
+    for _ in 0..8 {
+        let began = Instant::now();
+        let children: Vec<Child> = (0..16).map(start_one).collect();
+        let heads: Vec<_> = children.into_iter().map(|child| std::thread::spawn(move || is_told_soon(child))).collect();
+        if !heads.into_iter().all(|head| head.join().expect("no panic")) {
+            return Err(format!("one was not seen after {:?}", began.elapsed()).into());
+        }
+    }
+    Ok(())
+}
+
+/// Whether it begins to report within some seconds, where a lost look would take a minute. The rest is not waited for.
+fn is_told_soon(mut child: Child) -> bool {
+    let mut stderr = child.stderr.take().expect("piped");
+    let (tell, told) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || tell.send(stderr.read_exact(&mut [0]).is_ok()));
+    let is_told = told.recv_timeout(Duration::from_secs(20)) == Ok(true);
+    // It may have ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
+    let _ = reader.join();
+    is_told
 }
 
 /// Ends it, if it has not ended by itself within a long time.

@@ -197,10 +197,11 @@ impl Worker {
             Counters::bump(&self.shared.counters.sleeps);
             self.shared.poller.wait(until.into_iter().chain(self.scheduler.next_deferred()).min());
             lingered = replacement && until.is_some_and(|until| until <= crate::clock::now());
-            self.scheduler.note_awake();
         }
         self.shared.sleeper.retract();
         self.searching.set(idle.rouse(index));
+        // Not before: the watchdog would see a sleeper with a timer, and leave the rest to that timer.
+        self.scheduler.note_awake();
         if self.watched.get() || crate::debug::waits::are_timed() {
             self.look_who_watches(true);
         }
