@@ -2,11 +2,25 @@
 
 use std::fmt;
 use std::io::Write;
+use std::os::fd::AsFd;
 
 /// Prints a line to stderr. Unlike `eprintln!` it does not panic when stderr is gone: it is called where a
 /// panic would end a wait during which others borrow the stack.
 pub(crate) fn report(line: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// stderr without its lock, for what ends the process: a goroutine that will never go on may hold that.
+pub(crate) struct UnlockedStderr;
+
+impl Write for UnlockedStderr {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(rustix::io::write(std::io::stderr().as_fd(), bytes)?)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Ends the process if it is dropped by a panic; forget it on the way out.

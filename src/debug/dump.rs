@@ -384,7 +384,7 @@ fn json_text(to: &mut String, text: Option<&str>) {
 
 /// What SIGQUIT does: writes a dump to stderr and ends the process as Go's runtime does. Runs on the thread of signals.
 pub(crate) fn quit() -> ! {
-    let mut stderr = io::stderr();
+    let mut stderr = crate::report::UnlockedStderr;
     let _ = stderr.write_all(b"SIGQUIT: quit\n\n");
     let _ = dump_to(&mut stderr, Format::Text);
     end_program()

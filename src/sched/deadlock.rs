@@ -43,11 +43,12 @@ use super::watchdog::TICK;
 use super::worker::WorkerShared;
 use super::{Scheduler, all, all_with_stopped};
 use crate::debug::dump;
+use crate::report::UnlockedStderr;
 use crate::runtime::DeadlockPolicy;
 use crate::threads::{self, parker, service};
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// The longest pause between two looks.
@@ -220,7 +221,12 @@ impl WorkerShared {
 
 /// Prints what Go prints, and ends the program as Go does.
 fn end_program(schedulers: &[Arc<Scheduler>]) -> ! {
-    let mut stderr = std::io::stderr();
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    while BEGUN.swap(true, Ordering::SeqCst) {
+        // Another runtime's watchdog has seen it, too, and is about to end the process.
+        std::thread::sleep(LONGEST_PAUSE);
+    }
+    let mut stderr = UnlockedStderr;
     let _ = stderr.write_all(b"fatal error: all goroutines are asleep - deadlock!\n\n");
     let goroutines: u64 = schedulers.iter().map(|scheduler| scheduler.live()).sum();
     let format = if goroutines > MOST_ALONE { dump::Format::Folded } else { dump::Format::Text };

@@ -281,7 +281,10 @@ impl Watch {
     /// after some patience if they compute.
     fn replace(&mut self, scheduler: &Arc<Scheduler>, progress: bool, able: usize) {
         // The workers that are up have not come to them.
-        scheduler.start_due_calls();
+        if scheduler.has_due_call() {
+            // Between the table and the queue a call is nowhere to be seen, so this thread must be.
+            service::call_user(|| scheduler.start_due_calls());
+        }
         if !scheduler.has_any_fresh() {
             self.idle_ticks = 0;
             return;

@@ -29,6 +29,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     ("a_blocking_call_waits_in_lisle", blocking_call_waits, &["[blocking call", "name \"lisle-blocking\""]),
     ("it_is_a_private_runtime", private_runtime, &["[chan receive"]),
     ("there_are_two_runtimes", two_runtimes, &["[chan receive"]),
+    ("somebody_holds_the_lock_of_stderr", holds_stderr, &["[chan receive"]),
     ("timers_have_fired_or_been_stopped", timers_are_over, &["[chan receive"]),
     ("a_thread_ends_that_could_have_helped", helper_ends, &["[chan receive"]),
     ("the_main_thread_comes_to_wait_late", late_wait, &["[join, name \"main\"]:\n"]),
@@ -144,6 +145,13 @@ fn two_runtimes() {
     run(|| {
         wait_for_ever();
         sender.send(1).unwrap();
+    });
+}
+
+fn holds_stderr() {
+    run(|| {
+        let _locked = std::io::stderr().lock();
+        wait_for_ever();
     });
 }
 
