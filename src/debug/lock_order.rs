@@ -62,6 +62,8 @@ struct Pair {
 #[derive(Default)]
 struct Watch {
     held: HashMap<u64, Vec<Held>>,
+    /// Who wants which lock, or waits for it.
+    wanted: HashMap<u64, usize>,
     /// By the lock that was held, then by the one that was wanted.
     pairs: HashMap<usize, HashMap<usize, Pair>>,
     count: usize,
@@ -97,7 +99,9 @@ pub(crate) fn reach(op: Op, lock: usize, location: &'static Location<'static>) {
 pub(crate) fn taken(lock: usize, location: &'static Location<'static>) {
     let me = me();
     let taken = Place { location, stack: walk::of_caller().addresses().to_vec() };
-    watch().held.entry(me.id).or_default().push(Held { lock, taken });
+    let mut watch = watch();
+    watch.wanted.remove(&me.id);
+    watch.held.entry(me.id).or_default().push(Held { lock, taken });
 }
 
 /// It lets go of it.
@@ -129,13 +133,14 @@ pub(crate) fn forget(lock: usize) {
 
 fn want(lock: usize, shared: bool, location: &'static Location<'static>) {
     let me = me();
-    if !watch().held.contains_key(&me.id) {
+    if !watch().want(lock, &me) {
         return;
     }
     let wanted = Place { location, stack: walk::of_caller().addresses().to_vec() };
     let mut watch = watch();
     if let Some(held) = watch.held.get(&me.id).and_then(|held| held.iter().find(|one| one.lock == lock)) {
         let text = own_lock(&me, shared, &wanted, &held.taken);
+        watch.wanted.remove(&me.id);
         drop(watch);
         panic!("{}", text.finish());
     }
@@ -146,7 +151,26 @@ fn want(lock: usize, shared: bool, location: &'static Location<'static>) {
     }
 }
 
+/// Who waits for whom, of those that are watched: the one that wants a lock, the one that holds it, and where it took it.
+pub(super) fn waits() -> Vec<(u64, u64, &'static Location<'static>)> {
+    let watch = watch();
+    let mut waits = Vec::new();
+    for (&waiter, &lock) in &watch.wanted {
+        for (&holder, held) in &watch.held {
+            let held = held.iter().filter(|one| one.lock == lock);
+            waits.extend(held.map(|one| (waiter, holder, one.taken.location)));
+        }
+    }
+    waits
+}
+
 impl Watch {
+    /// Notes that it wants the lock. Whether it holds another.
+    fn want(&mut self, lock: usize, me: &GoroutineInfo) -> bool {
+        self.wanted.insert(me.id, lock);
+        self.held.contains_key(&me.id)
+    }
+
     /// Notes what the goroutine holds while it wants `lock`. Returns what there is to tell.
     fn note(&mut self, lock: usize, me: &GoroutineInfo, wanted: &Place) -> Vec<Report> {
         let held: Vec<(usize, Place)> = self.held[&me.id].iter().map(|one| (one.lock, one.taken.clone())).collect();

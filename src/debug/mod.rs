@@ -45,7 +45,8 @@
 //! # Deadlocks
 //! When nothing in the process can ever go on, the program ends with status 2, after
 //! `fatal error: all goroutines are asleep - deadlock!` and a dump, as in Go; see
-//! [`Config::deadlock`](crate::Config::deadlock) for what counts as one. Two locks that are taken in different orders can
+//! [`Config::deadlock`](crate::Config::deadlock) for what counts as one. Behind the dump stands who waits for whom, as far as
+//! it is known: joins, and locks while their order is watched. Two locks that are taken in different orders can
 //! become one: [`Config::lint_lock_order`](crate::Config::lint_lock_order), `LISLE_DEBUG=lockorder`, finds them before.
 //!
 //! # Profiles and pages
@@ -92,6 +93,7 @@ mod walk;
 pub(crate) mod unwind;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;
+pub(crate) mod waits_for;
 
 pub use dump::{Format, dump, dump_to};
 pub(crate) use labels::Text;

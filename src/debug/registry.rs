@@ -34,6 +34,7 @@ use super::unwind::{self, Cache, End, Registers, StackMemory};
 use crate::park::WaitReason;
 use crate::sched;
 use crate::sched::g::{Extra, G, Pinned, RunState};
+use crate::sched::task::JOINER;
 use crate::sched::worker::WorkerShared;
 use crate::stack::{GUARD, RESERVED, cache};
 use std::mem::offset_of;
@@ -84,8 +85,9 @@ pub(crate) struct Snapshot<'a> {
     /// Why it keeps its thread while it waits, if it does.
     pub(crate) keeps_thread: Option<&'static str>,
     /// The memory of `G`, for comparison with what others hold.
-    #[allow(dead_code, reason = "for reports of who waits for whom")]
     pub(crate) address: usize,
+    /// The memory of the `G` that waits for its end; 0: none.
+    pub(crate) joiner: usize,
 }
 
 /// What to look for.
@@ -462,6 +464,7 @@ impl Candidate {
             own_thread: self.own_thread,
             keeps_thread: if in_place { home.keeps() } else { None },
             address: self.seen.g,
+            joiner: if header[offset_of!(G, join)] & JOINER == 0 { 0 } else { word(header, offset_of!(G, joiner)) },
         }
     }
 }

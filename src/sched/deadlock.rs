@@ -42,7 +42,7 @@
 use super::watchdog::TICK;
 use super::worker::WorkerShared;
 use super::{Scheduler, all, all_with_stopped};
-use crate::debug::dump;
+use crate::debug::{dump, waits_for};
 use crate::report::UnlockedStderr;
 use crate::runtime::DeadlockPolicy;
 use crate::threads::{self, parker, service};
@@ -53,7 +53,7 @@ use std::time::{Duration, Instant};
 
 /// The longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// More goroutines than these are told folded.
+/// More goroutines than these are told folded, and not by who waits for whom.
 const MOST_ALONE: u64 = 1000;
 
 /// How often OS threads of the program have begun a wait.
@@ -231,5 +231,8 @@ fn end_program(schedulers: &[Arc<Scheduler>]) -> ! {
     let goroutines: u64 = schedulers.iter().map(|scheduler| scheduler.live()).sum();
     let format = if goroutines > MOST_ALONE { dump::Format::Folded } else { dump::Format::Text };
     let _ = dump::dump_to(&mut stderr, format);
+    if goroutines <= MOST_ALONE {
+        let _ = stderr.write_all(waits_for::told().as_bytes());
+    }
     dump::end_program()
 }

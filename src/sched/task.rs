@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-const JOINER: u8 = 1;
+pub(crate) const JOINER: u8 = 1;
 const FINISHED: u8 = 2;
 const DETACHED: u8 = 4;
 

@@ -14,7 +14,18 @@ pub(crate) const PROGRAMS: &[Program] = &[
     (
         "a_main_goroutine_receives_from_itself",
         receives_from_itself,
-        &[" [chan receive, name \"main\"]:\n", "deadlocked.rs:", "[join, name \"main\"]:\n", "deadlock::main(...)\n"],
+        &[
+            " [chan receive, name \"main\"]:\n",
+            "deadlocked.rs:",
+            "[join, name \"main\"]:\n",
+            "deadlock::main(...)\n",
+            "\na thread waits for the end of goroutine 1 (\"main\")\n",
+        ],
+    ),
+    (
+        "a_goroutine_joins_one_that_waits",
+        joins_one_that_waits,
+        &["goroutine 1 (\"main\") waits for the end of goroutine "],
     ),
     ("the_main_thread_joins_a_goroutine_that_waits", joins, &["[chan receive]:\n", "[join, name \"main\"]:\n"]),
     ("two_take_two_locks_in_different_order", two_locks, &["[Mutex::lock]:\n", "[WaitGroup::wait, name \"main\"]:\n"]),
@@ -52,6 +63,10 @@ fn wait_for_ever() {
 
 fn receives_from_itself() {
     run(wait_for_ever);
+}
+
+fn joins_one_that_waits() {
+    run(|| go(wait_for_ever).join().unwrap());
 }
 
 fn joins() {

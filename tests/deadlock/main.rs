@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         .map(|&(name, _)| Trial::test(format!("is_left_alone_while::{name}"), move || is_left_alone(name)));
     let others = [
         Trial::test("it_can_be_ignored", it_can_be_ignored),
+        Trial::test("the_holders_of_locks_are_named_where_locks_are_watched", holders_are_named),
         Trial::test("it_is_seen_soon_on_a_busy_machine", it_is_seen_soon_on_a_busy_machine),
         Trial::test("a_signal_that_is_awaited_may_still_come", a_signal_may_still_come),
     ];
@@ -80,6 +81,13 @@ fn ends_with_report(name: &str, expected: &[&str]) -> Result<(), Failed> {
 fn is_left_alone(name: &str) -> Result<(), Failed> {
     let (status, text) = end_of(start(name, &[]))?;
     if status.success() && text.is_empty() { Ok(()) } else { Err(format!("{status}: {text}").into()) }
+}
+
+fn holders_are_named() -> Result<(), Failed> {
+    let (status, text) = end_of(start("two_take_two_locks_in_different_order", &[("LISLE_DEBUG", "lockorder")]))?;
+    let named = text.matches(" has taken at tests/deadlock/deadlocked.rs:").count();
+    let waits = text.matches(" waits for a lock that goroutine ").count();
+    if status.code() == Some(2) && (named, waits) == (2, 2) { Ok(()) } else { Err(format!("{status}: {text}").into()) }
 }
 
 /// Many at once, so that each thread loses its processor at any point of its way to sleep.
