@@ -30,7 +30,7 @@ impl Drop for Service {
     }
 }
 
-/// Calls code of the user's on a thread that serves: meanwhile it is a thread like any other.
+/// Calls code of the user's, or what may set a goroutine going, on a thread that serves: meanwhile it is a thread like any other.
 pub(crate) fn call_user<R>(f: impl FnOnce() -> R) -> R {
     struct Back(Option<libc::pid_t>);
     impl Drop for Back {
