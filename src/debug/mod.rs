@@ -89,11 +89,11 @@ pub(crate) mod lock_order;
 pub(crate) mod registry;
 pub(crate) mod symbol;
 mod threads;
-mod walk;
 pub(crate) mod unwind;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;
 pub(crate) mod waits_for;
+mod walk;
 
 pub use dump::{Format, dump, dump_to};
 pub(crate) use labels::Text;

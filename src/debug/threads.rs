@@ -40,7 +40,8 @@ fn look(waiting: Waiting, cache: &mut Cache) -> ThreadSnapshot {
     let (mut bytes, mut readable) = (Vec::new(), Vec::new());
     copy(&pieces, &mut bytes, &mut readable);
     // The stack ends somewhere in these pages.
-    let length = pieces.iter().zip(&readable).take_while(|&(_, &readable)| readable).map(|(piece, _)| piece.length).sum();
+    let length =
+        pieces.iter().zip(&readable).take_while(|&(_, &readable)| readable).map(|(piece, _)| piece.length).sum();
     // Aligned as a stack is: a copy of bytes need not be.
     let words: Vec<usize> = bytes[..length]
         .chunks_exact(size_of::<usize>())

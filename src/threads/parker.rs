@@ -85,11 +85,7 @@ impl ThreadParker {
         state.token = false;
     }
 
-    fn wait_for_token<'a>(
-        &self,
-        mut state: MutexGuard<'a, State>,
-        deadline: Option<Instant>,
-    ) -> MutexGuard<'a, State> {
+    fn wait_for_token<'a>(&self, mut state: MutexGuard<'a, State>, deadline: Option<Instant>) -> MutexGuard<'a, State> {
         while !state.token {
             let Some(deadline) = deadline else {
                 state = self.woken.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -14,9 +14,9 @@ mod request;
 mod response;
 mod routes;
 
+use crate::threads::service::Service;
 use request::Request;
 use response::{Refusal, Response};
-use crate::threads::service::Service;
 use std::fmt;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
