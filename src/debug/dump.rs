@@ -56,13 +56,30 @@ pub fn dump() -> String {
 /// Those of `to`; or, when a goroutine calls it, that no thread could be started to do the work, which takes more stack
 /// than a goroutine has.
 pub fn dump_to(to: &mut (dyn Write + Send), format: Format) -> io::Result<()> {
+    on_large_stack(|| write(to, format))
+}
+
+/// Calls `f`, on a thread of its own if a goroutine calls.
+pub(crate) fn on_large_stack<R: Send>(f: impl FnOnce() -> io::Result<R> + Send) -> io::Result<R> {
     if Worker::with_current(|worker| worker.is_none_or(|worker| worker.running().is_none())) {
-        return write(to, format);
+        return f();
     }
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("lisle-dump".into()).spawn_scoped(scope, || write(to, format))?;
+        let thread = std::thread::Builder::new().name("lisle-dump".into()).spawn_scoped(scope, f)?;
         // Joined here, not by the scope, which would wait by std's park token.
         thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+    })
+}
+
+/// The text form of those goroutines whose numbers are wanted.
+///
+/// # Errors
+/// As [`dump_to`].
+pub(crate) fn text_of(is_wanted: impl Fn(u64) -> bool + Sync) -> io::Result<String> {
+    on_large_stack(|| {
+        let (mut bytes, mut stacks) = (Vec::new(), Stacks::new(render_text));
+        each(|one| if is_wanted(one.id) { write_one(&mut bytes, &mut stacks, one) } else { Ok(()) })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     })
 }
 
@@ -124,23 +141,22 @@ impl Stacks {
 
 fn write_text(to: &mut impl Write) -> io::Result<()> {
     let mut stacks = Stacks::new(render_text);
-    let mut header = String::new();
-    each(|one| {
-        header.clear();
-        write_header(&mut header, one);
-        writeln!(to, "goroutine {} [{header}]:", one.id)?;
-        to.write_all(stacks.text(one.addresses).as_bytes())?;
-        write_end(to, one.state, one.addresses.is_empty(), one.end)?;
-        let creator = one.creator;
-        if creator == 0 {
-            writeln!(to, "created by lisle::go")?;
-        } else {
-            writeln!(to, "created by lisle::go in goroutine {creator}")?;
-        }
-        writeln!(to, "\t{}\n", Place(one.created_at))
-    })?;
+    each(|one| write_one(to, &mut stacks, one))?;
     write_threads(to, &mut stacks)?;
     write_unstarted(to)
+}
+
+fn write_one(to: &mut impl Write, stacks: &mut Stacks, one: &Snapshot<'_>) -> io::Result<()> {
+    let mut header = String::new();
+    write_header(&mut header, one);
+    writeln!(to, "goroutine {} [{header}]:", one.id)?;
+    to.write_all(stacks.text(one.addresses).as_bytes())?;
+    write_end(to, one.state, one.addresses.is_empty(), one.end)?;
+    match one.creator {
+        0 => writeln!(to, "created by lisle::go")?,
+        creator => writeln!(to, "created by lisle::go in goroutine {creator}")?,
+    }
+    writeln!(to, "\t{}\n", Place(one.created_at))
 }
 
 /// OS threads that wait in lisle.

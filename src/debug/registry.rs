@@ -29,12 +29,13 @@
 
 use super::copy::{Piece, copy};
 use super::interrupt;
-use super::labels::Text;
+use super::labels::{Text, pairs};
 use super::unwind::{self, Cache, End, Registers, StackMemory};
 use crate::park::WaitReason;
 use crate::sched;
 use crate::sched::g::{Extra, G, Pinned, RunState};
 use crate::sched::task::JOINER;
+use crate::sched::watchdog::GoroutineInfo;
 use crate::sched::worker::WorkerShared;
 use crate::stack::{GUARD, RESERVED, cache};
 use std::mem::offset_of;
@@ -88,6 +89,16 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) address: usize,
     /// The memory of the `G` that waits for its end; 0: none.
     pub(crate) joiner: usize,
+}
+
+impl Snapshot<'_> {
+    pub(crate) fn has_label(&self, key: &str) -> bool {
+        pairs(self.labels).any(|(own, _)| own == key)
+    }
+
+    pub(crate) fn info(&self) -> GoroutineInfo {
+        GoroutineInfo { id: self.id, name: self.name.map(Into::into), created_at: self.created_at }
+    }
 }
 
 /// What to look for.

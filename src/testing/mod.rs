@@ -4,6 +4,7 @@
 //! - [`check`] runs a closure again and again, each time with another interleaving of its goroutines, and finds
 //!   deadlocks, lost wake-ups, goroutines that are left over, panics and failed assertions, and data races. A failure
 //!   prints a line that runs the same interleaving again.
+//! - [`assert_no_leaks`] runs a closure once, as usual, and expects that it leaves no goroutine behind.
 //! - [`virtual_time`] runs a closure once, with a clock that stands still while anybody can run: a test of an hour's
 //!   retries takes microseconds.
 //!
@@ -76,6 +77,7 @@ mod config;
 pub(crate) mod driver;
 pub(crate) mod explorer;
 mod failure;
+mod leaks;
 pub(crate) mod op;
 mod quiet;
 mod run;
@@ -91,6 +93,7 @@ pub mod bugs {}
 
 pub use config::{Config, Report, Strategy};
 pub use failure::{Failure, FailureKind};
+pub use leaks::{LeakCheck, assert_no_leaks};
 pub use time::{virtual_time, wait};
 
 /// Runs `f` with many interleavings of its goroutines: 2,000, chosen by [`Strategy::Mixed`], always the same. For more, or

@@ -1,0 +1,159 @@
+//! Goroutines that a test leaves behind.
+
+mod common;
+
+use common::text_of;
+use lisle::channel::bounded;
+use lisle::sync::WaitGroup;
+use lisle::testing::{LeakCheck, assert_no_leaks};
+use lisle::{Builder, context, errgroup, go, pool, time};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+const SHORT: Duration = Duration::from_millis(50);
+
+/// The text of the panic.
+fn failure(f: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(|| LeakCheck::new().grace(SHORT).run(f))).expect_err("a leak");
+    text_of(payload)
+}
+
+#[inline(never)]
+fn send_to_nobody(sender: &lisle::channel::Sender<u32>) {
+    let _ = sender.send(1);
+}
+
+#[test]
+fn one_that_is_left_is_told_with_its_stack_and_the_place_of_the_check() {
+    let (sender, receiver) = bounded(0);
+    let text = failure(|| drop(Builder::new().name("late").go(move || send_to_nobody(&sender)).unwrap()));
+    assert!(text.starts_with("1 goroutine(s) that were created in the closure at tests/leaks.rs:"), "{text}");
+    assert!(text.contains(" are left over, 50ms after its end:\n\n"), "{text}");
+    assert!(text.contains("[chan send, name \"late\", labels {leak check "), "{text}");
+    assert!(text.contains("leaks::send_to_nobody(...)\n"), "{text}");
+    drop(receiver);
+}
+
+#[test]
+fn descendants_count_also_if_those_between_have_ended() {
+    let (sender, receiver) = bounded::<u32>(0);
+    let inner = receiver.clone();
+    let text = failure(move || {
+        go(move || {
+            go(move || drop(go(move || inner.recv()))).join().unwrap();
+        })
+        .join()
+        .unwrap();
+    });
+    assert!(text.starts_with("1 goroutine(s)") && text.contains("[chan receive"), "{text}");
+    drop((sender, receiver));
+}
+
+#[test]
+fn the_value_comes_back_and_a_panic_passes_through() {
+    assert_eq!(assert_no_leaks(|| go(|| 7).join().unwrap()), 7);
+    let payload = catch_unwind(|| assert_no_leaks(|| panic!("mine"))).unwrap_err();
+    assert_eq!(text_of(payload), "mine");
+}
+
+#[test]
+fn those_that_are_about_to_end_are_waited_for() {
+    let start = Instant::now();
+    assert_no_leaks(|| drop(go(|| time::sleep(SHORT))));
+    assert!(start.elapsed() >= SHORT);
+}
+
+#[test]
+fn those_of_others_do_not_matter() {
+    let (sender, receiver) = bounded::<u32>(0);
+    let before = go({
+        let receiver = receiver.clone();
+        move || receiver.recv()
+    });
+    let others = std::thread::spawn(move || drop(go(move || receiver.recv())));
+    assert_no_leaks(|| {
+        others.join().unwrap();
+        go(|| ()).join().unwrap();
+    });
+    drop(sender);
+    assert!(before.join().unwrap().is_err());
+}
+
+#[test]
+fn beside_others_that_create_goroutines_all_the_time_it_comes_to_an_end() {
+    let (stop, stopped) = context::with_cancel(&context::background());
+    let busy = go(move || {
+        while stop.err().is_none() {
+            (0..100).for_each(|_| drop(go(|| ())));
+            lisle::yield_now();
+        }
+    });
+    for _ in 0..20 {
+        assert_no_leaks(|| go(|| ()).join().unwrap());
+    }
+    stopped.cancel();
+    busy.join().unwrap();
+}
+
+#[test]
+fn some_may_be_left() {
+    let (sender, receiver) = bounded::<u32>(0);
+    LeakCheck::new().ignore(|one| one.name.as_deref() == Some("stays")).run(|| {
+        let _stays = Builder::new().name("stays").go(move || receiver.recv()).unwrap();
+        go(|| ()).join().unwrap();
+    });
+    drop(sender);
+}
+
+#[test]
+fn nested_checks_tell_each_its_own() {
+    let (sender, receiver) = bounded::<u32>(0);
+    let text = failure(|| {
+        assert_no_leaks(|| go(|| ()).join().unwrap());
+        drop(go(move || receiver.recv()));
+    });
+    assert!(text.starts_with("1 goroutine(s)"), "{text}");
+    drop(sender);
+}
+
+#[test]
+fn what_lisle_makes_for_itself_ends_in_time() {
+    assert_no_leaks(|| {
+        let pool = pool::Pool::builder().workers(3).build();
+        assert_eq!(pool.submit(|| 1).unwrap().join().unwrap(), 1);
+        let (group, ctx) = errgroup::Group::<&str>::with_context(&context::background());
+        group.go(move || ctx.sleep(Duration::from_secs(60)).map_err(|_| "cancelled"));
+        group.go(|| Err("first"));
+        assert!(group.wait().is_err());
+        let wait_group = WaitGroup::new();
+        wait_group.go(|| lisle::blocking(|| ()));
+        wait_group.wait();
+        let _later = time::after_func(Duration::from_secs(3600), || ());
+        let (ctx, _cancel) = context::with_timeout(&context::background(), Duration::from_secs(3600));
+        assert!(ctx.err().is_none());
+        lisle::parallel::map(2, 0..10, |n| n);
+    });
+}
+
+#[test]
+fn goroutines_check_too() {
+    let text = go(|| {
+        let (sender, receiver) = bounded(0);
+        let text = failure(|| drop(go(move || send_to_nobody(&sender))));
+        drop(receiver);
+        text
+    });
+    assert!(text.join().unwrap().contains("leaks::send_to_nobody(...)\n"));
+    // On the smallest stack.
+    let builder = Builder::new().stack_size(lisle::MIN_STACK_SIZE);
+    builder.go(|| assert_no_leaks(|| go(|| ()).join().unwrap())).unwrap().join().unwrap();
+}
+
+#[test]
+fn within_virtual_time_the_grace_is_no_wait() {
+    let start = Instant::now();
+    lisle::testing::virtual_time(|| {
+        LeakCheck::new().grace(Duration::from_secs(3600)).run(|| drop(go(|| time::sleep(Duration::from_secs(1800)))));
+    });
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
