@@ -152,6 +152,7 @@ fn hold_for_a_while(lock: &Mutex<u64>) {
 }
 
 /// Nobody else has the sender, and the one who has it waits: for itself.
+#[inline(never)]
 fn leak() {
     let (sender, receiver) = channel::bounded::<()>(0);
     lisle::Builder::new()
@@ -186,7 +187,7 @@ fn main() {
     println!("http://{}/debug/", server.local_addr());
     debug::set_block_profile_rate(Some(Duration::from_micros(100)));
     debug::set_mutex_profile_fraction(1);
-    leak();
+    lisle::go(leak).join().expect("no panic");
     wait_around(&options);
     contend();
     if options.stuck {

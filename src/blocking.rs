@@ -6,9 +6,8 @@
 //! live there without an allocation (rayon's `StackJob` is the model).
 
 use crate::observe::{self, Op};
-use crate::park::WaitReason;
+use crate::park::{WaitReason, Waiter};
 use crate::report::AbortOnUnwind;
-use crate::sched::g::GRef;
 use crate::sched::worker::Worker;
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
@@ -85,7 +84,7 @@ struct StackJob<F, T> {
     f: UnsafeCell<Option<F>>,
     result: UnsafeCell<Option<thread::Result<T>>>,
     done: AtomicBool,
-    waiter: GRef,
+    waiter: Waiter,
 }
 
 impl<F: FnOnce() -> T, T> StackJob<F, T> {

@@ -1,7 +1,7 @@
 //! The goroutine as its users see it: [`Goroutine`], [`current`], [`park`], [`yield_now`], [`exit`].
 
 use crate::park::WaitReason;
-use crate::sched::g::GRef;
+use crate::sched::g::{G, GRef};
 use crate::sched::worker::Worker;
 use std::fmt;
 use std::panic::Location;
@@ -78,7 +78,7 @@ impl fmt::Debug for Goroutine {
 /// ```
 #[must_use]
 pub fn current() -> Goroutine {
-    Goroutine::new(crate::park::current())
+    Goroutine::new(crate::park::with_current(G::reference))
 }
 
 /// Waits until the token comes, and takes it; see [`std::thread::park`]. Check again what you wait for all

@@ -142,7 +142,59 @@ impl std::fmt::Display for WaitReason {
 }
 
 /// Who waits, as the primitives keep it in their lists.
-pub(crate) type Waiter = GRef;
+///
+/// What is kept is not the goroutine's address, but the one behind it: so the search for leaks can tell who may wake a
+/// goroutine from who merely knows it, such as a join handle, or a slot of a queue that it has left (`debug::leaked`).
+pub(crate) struct Waiter(NonNull<u8>);
+
+// SAFETY: a `GRef` in another form.
+unsafe impl Send for Waiter {}
+// SAFETY: as above.
+unsafe impl Sync for Waiter {}
+
+impl From<GRef> for Waiter {
+    #[inline(always)]
+    fn from(g: GRef) -> Self {
+        Self(marked(g.into_raw()))
+    }
+}
+
+impl Clone for Waiter {
+    fn clone(&self) -> Self {
+        self.reference().into()
+    }
+}
+
+impl Drop for Waiter {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: `from` has taken a counted reference over.
+        drop(unsafe { GRef::from_raw(unmarked(self.0)) });
+    }
+}
+
+impl std::ops::Deref for Waiter {
+    type Target = G;
+
+    #[inline(always)]
+    fn deref(&self) -> &G {
+        // SAFETY: the reference that we count keeps it alive.
+        unsafe { unmarked(self.0).as_ref() }
+    }
+}
+
+/// The form in which whoever will wake a goroutine keeps its address; see [`Waiter`].
+#[inline(always)]
+pub(crate) fn marked(g: NonNull<G>) -> NonNull<u8> {
+    // SAFETY: within the object.
+    unsafe { g.cast::<u8>().add(1) }
+}
+
+#[inline(always)]
+pub(crate) fn unmarked(marked: NonNull<u8>) -> NonNull<G> {
+    // SAFETY: within the object, if it comes from `marked`.
+    unsafe { marked.sub(1) }.cast()
+}
 
 /// The caller as it describes itself to those who will wake it. Not counted: counting costs two locked
 /// instructions a wait, and a waiter lives as long as it waits.
@@ -179,7 +231,7 @@ impl WakeTarget {
                 Woken::Neighbour
             }
             _ => {
-                let waiter = g.reference();
+                let waiter = g.reference().into();
                 publish();
                 Woken::Elsewhere(waiter)
             }
@@ -257,8 +309,8 @@ pub(crate) fn stay() {
 }
 
 /// The caller: the running goroutine, or the stand-in of the OS thread.
-pub(crate) fn current() -> GRef {
-    with_current(G::reference)
+pub(crate) fn current() -> Waiter {
+    with_current(G::reference).into()
 }
 
 /// Calls `f` with the caller's goroutine, or with the stand-in of the OS thread.
@@ -288,7 +340,10 @@ pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
     match running(unsafe { Worker::current() }) {
         Some((worker, g)) => {
             let timer = worker.add_timer(deadline, g);
+            let timed = &g.pinned(worker).timed;
+            timed.set(true);
             park_goroutine(worker, g, reason);
+            timed.set(false);
             worker.remove_timer(timer);
         }
         None => thread_self().parker.park(reason, Some(deadline)),

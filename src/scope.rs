@@ -2,9 +2,9 @@
 
 use crate::goroutine::Goroutine;
 use crate::observe::{self, Op};
-use crate::park::WaitReason;
-use crate::report::AbortOnUnwind;
+use crate::park::{WaitReason, Waiter};
 use crate::sched::g::GRef;
+use crate::report::AbortOnUnwind;
 use crate::sched::task::ResultSlot;
 use crate::spawn::Builder;
 use std::any::Any;
@@ -19,7 +19,7 @@ use std::thread;
 pub(crate) struct ScopeData {
     running: AtomicUsize,
     /// Who waits at the end, from then on.
-    owner: Mutex<Option<GRef>>,
+    owner: Mutex<Option<Waiter>>,
     /// The first panic that nobody joined.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }

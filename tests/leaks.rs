@@ -136,6 +136,32 @@ fn what_lisle_makes_for_itself_ends_in_time() {
 }
 
 #[test]
+fn a_task_of_a_pool_belongs_to_who_handed_it_in() {
+    let pool = pool::Pool::builder().workers(1).queue(10).build();
+    let (go_on, gate) = bounded::<()>(0);
+    let first = pool.submit(move || gate.recv()).unwrap();
+    let (_sender, receiver) = bounded::<u32>(0);
+    // It will get its place when the task of somebody else ends.
+    let other = pool.submit(move || receiver.recv_timeout(Duration::from_millis(200))).unwrap();
+    let text = failure(|| {
+        let (sender, receiver) = bounded(0);
+        let (starts, started) = bounded(0);
+        let task = move || {
+            starts.send(()).unwrap();
+            send_to_nobody(&sender);
+        };
+        drop(pool.submit(task).unwrap());
+        drop(go_on);
+        let _ = first.join();
+        let _ = other.join();
+        started.recv().unwrap();
+        std::mem::forget(receiver);
+    });
+    assert!(text.starts_with("1 goroutine(s)") && text.contains("leaks::send_to_nobody(...)\n"), "{text}");
+    std::mem::forget(pool);
+}
+
+#[test]
 fn goroutines_check_too() {
     let text = go(|| {
         let (sender, receiver) = bounded(0);

@@ -22,8 +22,13 @@ pub(super) struct Piece {
 /// Copies the pieces one behind the other into `into`, and says of each whether it could be read: if not, its place
 /// holds zeros.
 pub(super) fn copy(pieces: &[Piece], into: &mut Vec<u8>, readable: &mut Vec<bool>) {
+    let length = pieces.iter().map(|piece| piece.length).sum();
+    if into.capacity() < length {
+        forget(into);
+        *into = Vec::with_capacity(length);
+    }
     into.clear();
-    into.resize(pieces.iter().map(|piece| piece.length).sum(), 0);
+    into.resize(length, 0);
     readable.clear();
     readable.resize(pieces.len(), true);
     let mut rest = &mut into[..];
@@ -37,6 +42,13 @@ pub(super) fn copy(pieces: &[Piece], into: &mut Vec<u8>, readable: &mut Vec<bool
     }
 }
 
+/// Overwrites what was copied: in memory that is given back it would look as if somebody still referred to what it names
+/// (`leaked`).
+pub(super) fn forget(copied: &mut [u8]) {
+    copied.fill(0);
+    std::hint::black_box(copied);
+}
+
 /// Whether all could be read.
 fn by_call(pieces: &[Piece], into: &mut [u8]) -> bool {
     if into.is_empty() {
@@ -46,11 +58,15 @@ fn by_call(pieces: &[Piece], into: &mut [u8]) -> bool {
         .iter()
         .filter(|piece| piece.length > 0)
         .map(|piece| libc::iovec { iov_base: std::ptr::without_provenance_mut(piece.from), iov_len: piece.length });
-    let remote: Vec<libc::iovec> = remote.collect();
+    let mut all: Vec<libc::iovec> = Vec::with_capacity(pieces.len());
+    all.extend(remote);
+    let mut remote = all;
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // SAFETY: the local vector describes `into`, which is ours to write to; the remote ones are addresses for the kernel
     // to read or to refuse, as many as are said.
     let copied = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, remote.as_ptr(), remote.len() as _, 0) };
+    remote.fill(libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 });
+    std::hint::black_box(&mut remote);
     usize::try_from(copied).is_ok_and(|copied| copied == into.len())
 }
 

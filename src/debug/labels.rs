@@ -125,18 +125,27 @@ fn replace(labels: Text) -> Text {
 /// assert_eq!(child.join().unwrap(), 17);
 /// ```
 pub fn with_labels<R>(labels: &[(&str, &str)], f: impl FnOnce() -> R) -> R {
+    let merged = merge(current().as_deref().unwrap_or_default(), labels);
+    within(Some(merged), f)
+}
+
+/// The caller's.
+pub(crate) fn current() -> Option<Arc<str>> {
+    Worker::with_current(|worker| match crate::park::running(worker) {
+        Some((worker, g)) => of(worker, g),
+        None => of_thread(),
+    })
+}
+
+/// Calls `f` with these labels instead of the caller's.
+pub(crate) fn within<R>(labels: Option<Arc<str>>, f: impl FnOnce() -> R) -> R {
     struct Restore(Option<Text>);
     impl Drop for Restore {
         fn drop(&mut self) {
             drop(self.0.take().map(replace));
         }
     }
-    let present = Worker::with_current(|worker| match crate::park::running(worker) {
-        Some((worker, g)) => of(worker, g),
-        None => of_thread(),
-    });
-    let merged = merge(present.as_deref().unwrap_or_default(), labels);
-    let _restore = Restore(Some(replace(Text::from(Some(merged)))));
+    let _restore = Restore(Some(replace(Text::from(labels))));
     f()
 }
 

@@ -49,6 +49,10 @@
 //! it is known: joins, and locks while their order is watched. Two locks that are taken in different orders can
 //! become one: [`Config::lint_lock_order`](crate::Config::lint_lock_order), `LISLE_DEBUG=lockorder`, finds them before.
 //!
+//! # Leaks
+//! [`leaked()`] tells goroutines that nothing in the program can wake any more.
+//! [`testing::assert_no_leaks`](crate::testing::assert_no_leaks) tells, in a test, those that are left behind.
+//!
 //! # Profiles and pages
 //! All of this is in the feature `pprof`, which is on by default.
 //!
@@ -85,6 +89,7 @@ mod copy;
 pub(crate) mod dump;
 mod interrupt;
 pub(crate) mod labels;
+pub(crate) mod leaked;
 pub(crate) mod lock_order;
 pub(crate) mod registry;
 pub(crate) mod symbol;
@@ -98,6 +103,7 @@ mod walk;
 pub use dump::{Format, dump, dump_to};
 pub(crate) use labels::Text;
 pub use labels::with_labels;
+pub use leaked::{Leak, leaked};
 
 /// Declares what the feature `pprof` has.
 macro_rules! with_pprof {

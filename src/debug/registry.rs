@@ -27,7 +27,7 @@
 //! # What is not seen
 //! Goroutines that have not started have no stack: [`unstarted`] counts them.
 
-use super::copy::{Piece, copy};
+use super::copy::{Piece, copy, forget};
 use super::interrupt;
 use super::labels::{Text, pairs};
 use super::unwind::{self, Cache, End, Registers, StackMemory};
@@ -168,17 +168,17 @@ fn word(bytes: &[u8], offset: usize) -> usize {
 
 /// `Pinned`, read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    g: usize,
+pub(super) struct Seen {
+    pub(super) g: usize,
     slice: usize,
-    state: Option<RunState>,
-    registers: Registers,
+    pub(super) state: Option<RunState>,
+    pub(super) registers: Registers,
     /// Start and length.
     labels: (usize, usize),
 }
 
 impl Seen {
-    fn read(bytes: &[u8]) -> Self {
+    pub(super) fn read(bytes: &[u8]) -> Self {
         let registers = offset_of!(Pinned, registers);
         Self {
             g: word(bytes, offset_of!(Pinned, g)),
@@ -242,13 +242,35 @@ struct Visit {
     addresses: Vec<usize>,
 }
 
+impl Drop for Visit {
+    fn drop(&mut self) {
+        for copied in [
+            &mut self.pinned,
+            &mut self.copied,
+            &mut self.extras,
+            &mut self.texts,
+            &mut self.again,
+            &mut self.ids,
+        ] {
+            forget(copied);
+        }
+        self.pieces.clear();
+        self.pieces.resize(self.pieces.capacity(), Piece { from: 0, length: 0 });
+        std::hint::black_box(&mut self.pieces);
+        for candidate in &mut self.candidates {
+            candidate.seen = Seen::read(&[0; PINNED]);
+        }
+        std::hint::black_box(&mut self.candidates);
+    }
+}
+
 impl Visit {
     fn new(wanted: Wanted) -> Self {
         Self {
             wanted,
             slots: Vec::new(),
-            candidates: Vec::new(),
-            pieces: Vec::new(),
+            candidates: Vec::with_capacity(BATCH),
+            pieces: Vec::with_capacity(2 * BATCH),
             readable: Vec::new(),
             pinned: Vec::new(),
             copied: Vec::new(),

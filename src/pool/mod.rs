@@ -41,6 +41,7 @@ mod task;
 
 pub use task::{Cancelled, Handle};
 
+use crate::debug::labels;
 use crate::atomics::{Mutex, lock};
 use crate::context::{self, AfterFunc, Context};
 use crate::observe;
@@ -337,7 +338,10 @@ impl Inner {
             Some(name) => builder.name(name),
             None => builder,
         };
-        start_accepted(builder, &self.scheduler, job.submitted_at(), move || place.run(job));
+        // Who gives the place up need not be of the same family as who handed the task in.
+        labels::within(job.labels(), || {
+            start_accepted(builder, &self.scheduler, job.submitted_at(), move || place.run(job));
+        });
     }
 
     /// Cancels what waits.

@@ -15,6 +15,7 @@
 //! closure, with a slot for the result beside it: that is two allocations.)
 
 use super::{Inner, Place};
+use crate::debug::labels;
 use crate::atomics::{Mutex, lock};
 use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter, current, park, unpark, with_current};
@@ -30,6 +31,8 @@ use std::thread;
 pub(super) struct Task<F, T> {
     state: Mutex<State<F, T>>,
     submitted_at: &'static Location<'static>,
+    /// Those of who handed it in, whoever starts it.
+    labels: Option<Arc<str>>,
     pool: Arc<Inner>,
 }
 
@@ -51,7 +54,7 @@ enum Body<F, T> {
 impl<F: FnOnce() -> T, T> Task<F, T> {
     pub(super) fn new(f: F, submitted_at: &'static Location<'static>, pool: Arc<Inner>) -> Arc<Self> {
         let state = State { body: Body::Waiting(f), joiner: None, is_detached: false };
-        let this = Arc::new(Self { state: Mutex::new(state), submitted_at, pool });
+        let this = Arc::new(Self { state: Mutex::new(state), submitted_at, labels: labels::current(), pool });
         observe::release(&*this);
         this
     }
@@ -101,6 +104,7 @@ impl<F: FnOnce() -> T, T> Task<F, T> {
 /// A task as the queue sees it.
 trait Run: Send + Sync {
     fn submitted_at(&self) -> &'static Location<'static>;
+    fn labels(&self) -> Option<Arc<str>>;
     /// Runs it. The place is given back, and `permit` dropped, before a joiner hears of the end.
     fn run(&self, place: Place, permit: Option<OwnedPermit>);
     /// Does nothing if it has run.
@@ -110,6 +114,10 @@ trait Run: Send + Sync {
 impl<F: FnOnce() -> T + Send, T: Send> Run for Task<F, T> {
     fn submitted_at(&self) -> &'static Location<'static> {
         self.submitted_at
+    }
+
+    fn labels(&self) -> Option<Arc<str>> {
+        self.labels.clone()
     }
 
     fn run(&self, place: Place, permit: Option<OwnedPermit>) {
@@ -152,6 +160,10 @@ impl Job {
 
     pub(super) fn submitted_at(&self) -> &'static Location<'static> {
         self.task.submitted_at()
+    }
+
+    pub(super) fn labels(&self) -> Option<Arc<str>> {
+        self.task.labels()
     }
 
     pub(super) fn run(mut self, place: Place) {

@@ -123,6 +123,8 @@ pub(crate) struct Pinned {
     pub(crate) g: AtomicPtr<G>,
     pub(crate) locals: Locals,
     pub(crate) labels: RefCell<Text>,
+    /// Its wait has a deadline.
+    pub(crate) timed: Cell<bool>,
 }
 
 impl Pinned {
@@ -169,7 +171,8 @@ pub(crate) struct G {
     pub(crate) creator: u64,
     pub(crate) created_at: &'static Location<'static>,
     pub(crate) extra: Option<Box<Extra>>,
-    pub(crate) joiner: UnsafeCell<NonNull<G>>,
+    /// As `park::marked` has it.
+    pub(crate) joiner: UnsafeCell<NonNull<u8>>,
 }
 
 // SAFETY: every field is immutable after publication, atomic, or guarded by the rules in the table above;
@@ -313,6 +316,7 @@ impl G {
                 Some(extra) => extra.labels.clone(),
                 None => Text::none(),
             }),
+            timed: Cell::new(false),
         };
         // SAFETY: `reserved` is aligned, writable memory of at least this size (asserted above), which
         // the stack leaves alone.

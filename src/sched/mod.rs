@@ -50,6 +50,7 @@ use g::{G, GRef};
 use scan::{Hit, Offenders};
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -92,7 +93,7 @@ pub(crate) fn all() -> Vec<Arc<Scheduler>> {
 }
 
 /// Those too that are shut down and still there: goroutines of theirs may wait.
-fn all_with_stopped() -> Vec<Arc<Scheduler>> {
+pub(crate) fn all_with_stopped() -> Vec<Arc<Scheduler>> {
     lock(&ALL).iter().filter_map(Weak::upgrade).collect()
 }
 
@@ -308,6 +309,11 @@ impl Scheduler {
     /// Those that run one goroutine that asked for a thread of its own.
     pub(crate) fn dedicated_workers(&self) -> Vec<&'static WorkerShared> {
         lock(&self.dedicated).clone()
+    }
+
+    /// The stacks of the workers, where these are the runtime's.
+    pub(crate) fn own_stacks(&self) -> Vec<Range<usize>> {
+        self.workers().iter().chain(self.dedicated_workers()).filter_map(WorkerShared::own_stack).collect()
     }
 
     // ---- fresh work ----

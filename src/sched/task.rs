@@ -20,7 +20,7 @@ use super::task_memory;
 use super::watchdog::GoroutineInfo;
 use super::worker::Worker;
 use crate::observe::{self, Op};
-use crate::park::WaitReason;
+use crate::park::{self, WaitReason};
 use crate::report::AbortOnUnwind;
 use crate::scope::ScopeData;
 use std::alloc::Layout;
@@ -173,11 +173,11 @@ impl Joiner {
     fn borrow(g: &G) -> Self {
         // SAFETY: `joiner` was written before JOINER was set. Its goroutine (or thread's stand-in) is
         // alive, since its wait ends at FINISHED only.
-        let joiner = unsafe { &*g.joiner.get() };
+        let joiner = park::unmarked(unsafe { *g.joiner.get() });
         // SAFETY: as above.
         let waiting = unsafe { joiner.as_ref() };
         if Worker::with_current(|worker| worker.is_some_and(|worker| waiting.is_home(worker))) {
-            Self::Neighbour(*joiner)
+            Self::Neighbour(joiner)
         } else {
             Self::Elsewhere(waiting.reference())
         }
@@ -298,7 +298,7 @@ impl<T> ResultSlot<T> {
                 self.g.id
             );
             // SAFETY: before JOINER is set the field is the handle's alone.
-            unsafe { *self.g.joiner.get() = NonNull::from(current) };
+            unsafe { *self.g.joiner.get() = park::marked(NonNull::from(current)) };
         });
         self.g.join.fetch_or(JOINER, Ordering::AcqRel);
         let guard = AbortOnUnwind("the wait for a goroutine's end");

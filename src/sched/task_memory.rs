@@ -15,6 +15,7 @@ use super::worker::Worker;
 use crate::stack::guard;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
@@ -39,6 +40,13 @@ pub(crate) struct TaskMemory {
 
 /// Batches of free blocks that no worker holds.
 static SHARED: [Mutex<Vec<Vec<Block>>>; SIZES.len()] = [const { Mutex::new(Vec::new()) }; SIZES.len()];
+
+/// All chunks, with the size of their blocks.
+static CHUNKS: Mutex<Vec<(Range<usize>, usize)>> = Mutex::new(Vec::new());
+
+pub(crate) fn chunks() -> Vec<(Range<usize>, usize)> {
+    CHUNKS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
 
 fn class_of(layout: Layout) -> Option<usize> {
     if cfg!(feature = "sanitizer") || layout.align() > ALIGN {
@@ -170,6 +178,7 @@ fn carve(class: usize, chunk: usize) -> Vec<Block> {
     }
     guard::populate(&[address], |start| (start, chunk));
     let size = SIZES[class];
+    CHUNKS.lock().unwrap_or_else(PoisonError::into_inner).push((address..address + chunk, size));
     (0..chunk / size)
         .rev()
         // SAFETY: the offset lies within the chunk.

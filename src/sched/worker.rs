@@ -107,6 +107,8 @@ pub(crate) struct WorkerShared {
     /// While wake latencies are measured: when the first of those came that are in the inbox, or 0.
     delivered_at: AtomicU64,
     pub(crate) thread: crate::cpu::ObservedThread,
+    /// Below here its thread's stack is the runtime's; 0 before there is one.
+    stack_end: AtomicUsize,
     /// When its slices ended.
     pub(crate) slices: SliceLog,
 }
@@ -136,6 +138,7 @@ impl WorkerShared {
             keeps: AtomicU8::new(0),
             delivered_at: AtomicU64::new(0),
             thread: crate::cpu::ObservedThread::default(),
+            stack_end: AtomicUsize::new(0),
             slices: SliceLog::default(),
         })))
     }
@@ -175,6 +178,13 @@ impl WorkerShared {
             1 => !self.keeps_lone.load(Ordering::Relaxed),
             _ => true,
         }
+    }
+
+    /// The part of its thread's stack that is the runtime's: no goroutine runs there, and no thread-local lies there.
+    pub(crate) fn own_stack(&self) -> Option<std::ops::Range<usize>> {
+        let end = self.stack_end.load(Ordering::Relaxed);
+        let stack = crate::stack::own_threads::stack_of(self.thread.id())?;
+        stack.contains(&end).then_some(stack.start..end)
     }
 
     /// Whether the worker's thread sleeps, or is about to, and nobody has woken it.
@@ -347,7 +357,17 @@ impl Worker {
     }
 
     /// The body of a worker thread.
+    ///
+    /// Not inlined: what lies above this on the stack is not the runtime's (`WorkerShared::own_stack`).
+    #[inline(never)]
     pub(crate) fn main(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, first: Option<GRef>) {
+        let mark = 0_u8;
+        shared.stack_end.store((&raw const mark).addr(), Ordering::Relaxed);
+        Self::run(shared, scheduler, kind, first);
+    }
+
+    #[inline(never)]
+    fn run(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, first: Option<GRef>) {
         Self::serve(shared, scheduler, kind, |worker| {
             if let Some(g) = first.and_then(|g| worker.start(g)) {
                 worker.ready.borrow_mut().push_woken(g);
@@ -408,6 +428,7 @@ impl Worker {
         WORKER.set(&raw const worker);
         body(&worker);
         WORKER.set(std::ptr::null());
+        shared.stack_end.store(0, Ordering::Relaxed);
         worker.leave();
     }
 

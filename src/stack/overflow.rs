@@ -163,7 +163,7 @@ impl SignalStack {
         let stack = libc::stack_t { ss_sp: memory, ss_flags: 0, ss_size: Self::SIZE };
         // SAFETY: the memory stays where it is until `drop` has taken it out of force.
         unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
-        super::own_threads::enlist();
+        super::own_threads::enlist(memory.addr()..memory.addr() + Self::SIZE);
         Self { map }
     }
 }

@@ -4,9 +4,15 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-static THREADS: Mutex<Vec<(libc::pid_t, Range<usize>)>> = Mutex::new(Vec::new());
+struct OwnThread {
+    thread: libc::pid_t,
+    stack: Range<usize>,
+    signal_stack: Range<usize>,
+}
 
-fn threads() -> MutexGuard<'static, Vec<(libc::pid_t, Range<usize>)>> {
+static THREADS: Mutex<Vec<OwnThread>> = Mutex::new(Vec::new());
+
+fn threads() -> MutexGuard<'static, Vec<OwnThread>> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -17,9 +23,9 @@ pub(crate) fn current() -> libc::pid_t {
 }
 
 /// The calling thread becomes one of these.
-pub(super) fn enlist() {
-    if let Some(bounds) = bounds_of_current() {
-        threads().push((current(), bounds));
+pub(super) fn enlist(signal_stack: Range<usize>) {
+    if let Some(stack) = bounds_of_current() {
+        threads().push(OwnThread { thread: current(), stack, signal_stack });
         #[cfg(feature = "pprof")]
         crate::debug::cpu::thread_begins();
     }
@@ -28,13 +34,18 @@ pub(super) fn enlist() {
 /// It is none any more.
 pub(super) fn strike_off() {
     let current = current();
-    threads().retain(|&(thread, _)| thread != current);
+    threads().retain(|one| one.thread != current);
 }
 
 /// Where the ordinary stack of a thread lies, if it is one of these.
 #[cfg_attr(not(feature = "pprof"), allow(dead_code))]
 pub(crate) fn stack_of(thread: libc::pid_t) -> Option<Range<usize>> {
-    threads().iter().find(|&&(other, _)| other == thread).map(|(_, bounds)| bounds.clone())
+    threads().iter().find(|one| one.thread == thread).map(|one| one.stack.clone())
+}
+
+/// Where their alternate stacks lie.
+pub(crate) fn signal_stacks() -> Vec<Range<usize>> {
+    threads().iter().map(|one| one.signal_stack.clone()).collect()
 }
 
 fn bounds_of_current() -> Option<Range<usize>> {

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub enum ProfileKind {
     /// The stacks of all goroutines.
     Goroutine,
+    /// The stacks of those goroutines that nothing can wake any more; see [`leaked`](crate::debug::leaked()).
+    GoroutineLeak,
     /// Where goroutines waited for others, and for how long; see
     /// [`set_block_profile_rate`](crate::debug::set_block_profile_rate).
     Block,
@@ -22,13 +24,14 @@ pub enum ProfileKind {
 }
 
 impl ProfileKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Goroutine, Self::Block, Self::Mutex, Self::ThreadCreate];
+    pub(crate) const ALL: [Self; 5] = [Self::Goroutine, Self::GoroutineLeak, Self::Block, Self::Mutex, Self::ThreadCreate];
 
     /// Its name in Go, and at the server.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Goroutine => "goroutine",
+            Self::GoroutineLeak => "goroutineleak",
             Self::Block => "block",
             Self::Mutex => "mutex",
             Self::ThreadCreate => "threadcreate",
@@ -39,19 +42,25 @@ impl ProfileKind {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Goroutine => "Stacks of all goroutines. debug=2: each by itself, as a panic in Go shows them.",
+            Self::GoroutineLeak => {
+                "Stacks of goroutines that nothing can wake any more. Makes a copy of the process to find out. debug=2: each by itself."
+            }
             Self::Block => "Where goroutines waited for others, and for how long. Off until the program turns it on.",
             Self::Mutex => "Who held locks that others waited for. Off until the program turns it on.",
             Self::ThreadCreate => "Threads of the process, by their names.",
         }
     }
 
-    pub(crate) fn collect(self) -> Profile {
-        match self {
+    /// # Errors
+    /// Of the search for leaks.
+    pub(crate) fn collect(self) -> io::Result<Profile> {
+        Ok(match self {
             Self::Goroutine => goroutines::all(),
+            Self::GoroutineLeak => goroutines::leaked()?,
             Self::Block => waits::block_profile(),
             Self::Mutex => waits::mutex_profile(),
             Self::ThreadCreate => threads::profile(),
-        }
+        })
     }
 }
 
@@ -59,7 +68,7 @@ impl ProfileKind {
 /// included, so that the tool needs nothing else). Go's `pprof.Lookup(name).WriteTo(w, 0)`.
 ///
 /// # Errors
-/// Of `out`.
+/// Of `out`; of [`leaked`](crate::debug::leaked()).
 ///
 /// ```
 /// use lisle::debug::{ProfileKind, write_profile};
@@ -71,7 +80,7 @@ impl ProfileKind {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn write_profile(kind: ProfileKind, mut out: impl Write) -> io::Result<()> {
-    out.write_all(&kind.collect().encode())
+    out.write_all(&kind.collect()?.encode())
 }
 
 /// A CPU profile that is being taken: 100 samples for each second of processor time, of every thread. Go's

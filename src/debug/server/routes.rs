@@ -4,7 +4,7 @@ use super::request::Request;
 use super::response::{HTML, JSON, METRICS, Refusal, Response, TEXT};
 use super::{api, page};
 use crate::debug::profile::kind::{self, ProfileKind};
-use crate::debug::{metrics, symbol};
+use crate::debug::{dump, leaked, metrics, symbol};
 use std::fmt::Write;
 use std::io;
 use std::time::Duration;
@@ -62,20 +62,27 @@ fn unknown(name: &str) -> Refusal {
 }
 
 fn profile(kind: ProfileKind, request: &Request, response: &mut Response) -> Result<(), Refusal> {
-    let most = if kind == ProfileKind::Goroutine { 2 } else { 1 };
+    let most = if matches!(kind, ProfileKind::Goroutine | ProfileKind::GoroutineLeak) { 2 } else { 1 };
     let debug = request.number("debug", 0, 0..=most)?;
     let seconds = request.number("seconds", 0, 1..=LONGEST)?;
-    if debug == 2 {
-        return api::dump(response);
+    let failed = |error: io::Error| Refusal::new(500, error.to_string());
+    match kind {
+        ProfileKind::GoroutineLeak if debug == 2 => {
+            let ids = leaked::ids().map_err(failed)?;
+            let text = dump::text_of(|id| ids.contains(&id)).map_err(failed)?;
+            return response.send(TEXT, text.as_bytes()).map_err(went_away);
+        }
+        _ if debug == 2 => return api::dump(response),
+        _ => {}
     }
-    let mut profile = kind.collect();
+    let mut profile = kind.collect().map_err(failed)?;
     if seconds > 0 {
         if !matches!(kind, ProfileKind::Block | ProfileKind::Mutex) {
             let text = format!("seconds makes no sense for {}, which is a look at one moment", kind.name());
             return Err(Refusal::new(400, text));
         }
         kind::wait(Duration::from_secs(seconds), || response.client_is_gone());
-        profile = kind.collect().since(&profile);
+        profile = kind.collect().map_err(failed)?.since(&profile);
     }
     let outcome = match debug {
         0 => response.send_file(kind.name(), &profile.encode()),

@@ -1,0 +1,440 @@
+//! Goroutines that nothing can wake any more are found, and those that something can are not.
+
+mod common;
+
+use common::{in_child, stderr};
+use lisle::channel::{Receiver, Sender, bounded, select};
+use lisle::sync::{Mutex, RwLock, WaitGroup};
+use lisle::{Builder, context, debug, go, time};
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Starts a goroutine of that name. Not inlined, so that what the closure was made of leaves no copies in the caller.
+#[inline(never)]
+fn start(name: &str, f: impl FnOnce() + Send + 'static) {
+    drop(Builder::new().name(name).go(f).unwrap());
+}
+
+fn wait_here(receiver: &Receiver<u32>) {
+    let _ = receiver.recv();
+}
+
+/// Overwrites what earlier calls have left on the stack.
+#[inline(never)]
+fn clean_stack() {
+    black_box(&mut [0_u8; 64 * 1024]);
+}
+
+/// How many with that name are told.
+#[inline(never)]
+fn leaked(name: &str) -> usize {
+    let leaks = debug::leaked().unwrap();
+    leaks.iter().filter(|leak| leak.goroutine.name.as_deref() == Some(name)).count()
+}
+
+/// Of so many that are leaked, some may be hidden by copies of addresses that lie about by chance.
+const LEAKS: usize = 20;
+const MOST: usize = LEAKS / 2;
+
+/// Leaks many, and looks until half of those with that name are told.
+fn assert_leaked(leak: fn(), name: &str) {
+    (0..LEAKS).for_each(|_| leak());
+    clean_stack();
+    look_until_leaked(name);
+}
+
+#[inline(never)]
+fn look_until_leaked(name: &str) {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        clean_stack();
+        let found = leaked(name);
+        if found >= MOST {
+            return;
+        }
+        assert!(Instant::now() < end, "{found} of {LEAKS}: {:?}\n{}", debug::leaked(), debug::dump());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn assert_not_leaked(name: &str) {
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(10));
+        clean_stack();
+        assert_eq!(leaked(name), 0, "{}", debug::dump());
+    }
+    assert!(debug::dump().lines().any(|line| line.contains(&format!("name {name:?}")) && !line.contains("[running")));
+}
+
+/// Calls the test in a process of its own: what others have left in memory may hide a leak.
+fn alone(test: &str, run: fn()) {
+    match in_child(test, &[]) {
+        Some(output) => {
+            assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output))
+        }
+        None => run(),
+    }
+}
+
+macro_rules! tests {
+    ($($module:ident: $($test:ident)*;)*) => {
+        $(mod $module { $(#[test] fn $test() { super::alone(concat!(stringify!($module), "::", stringify!($test)), super::programs::$test); })* })*
+    };
+}
+
+tests! {
+    found:
+        a_receiver_that_has_the_only_sender
+        a_sender_that_has_the_only_receiver
+        one_that_keeps_the_other_side_on_the_heap
+        two_that_wait_for_each_other
+        a_chain_that_hangs_on_one
+        one_that_waits_for_a_group_that_nobody_else_has
+        one_that_wants_its_own_lock
+        two_with_two_locks
+        a_select_of_what_nobody_sends_on
+        one_that_waits_for_a_context_that_only_it_can_cancel;
+    not_found:
+        a_sender_in_a_static
+        a_sender_in_a_box_of_a_static
+        a_sender_in_a_thread_local_of_a_worker
+        a_sender_on_the_stack_of_a_thread
+        a_sender_of_a_goroutine_that_runs_or_sleeps_or_is_in_a_blocking_call
+        a_sender_of_one_that_waits_with_a_deadline
+        a_sender_in_the_buffer_of_a_channel_in_use
+        a_sender_that_a_call_will_use_that_is_not_due_yet
+        a_sender_in_the_result_of_one_that_has_ended
+        children_of_a_scope_that_its_owner_keeps_alive;
+}
+
+mod programs {
+    use super::*;
+
+    #[inline(never)]
+    fn receive_from_itself() {
+        let (sender, receiver) = bounded::<u32>(0);
+        start("receives from itself", move || {
+            let _ = receiver.recv();
+            drop(sender);
+        });
+    }
+
+    pub(super) fn a_receiver_that_has_the_only_sender() {
+        assert_leaked(receive_from_itself, "receives from itself");
+    }
+
+    #[inline(never)]
+    fn send_to_itself() {
+        let (sender, receiver) = bounded::<u32>(0);
+        start("sends to itself", move || {
+            let _ = sender.send(1);
+            drop(receiver);
+        });
+    }
+
+    pub(super) fn a_sender_that_has_the_only_receiver() {
+        assert_leaked(send_to_itself, "sends to itself");
+    }
+
+    #[inline(never)]
+    fn boxed() {
+        let (sender, receiver) = bounded::<u32>(0);
+        let kept: Vec<Box<Sender<u32>>> = (0..40).map(|_| Box::new(sender.clone())).collect();
+        drop(sender);
+        start("has it in a vector of boxes", move || {
+            let _ = receiver.recv();
+            drop(kept);
+        });
+    }
+
+    pub(super) fn one_that_keeps_the_other_side_on_the_heap() {
+        assert_leaked(boxed, "has it in a vector of boxes");
+    }
+
+    #[inline(never)]
+    fn pair() {
+        let ((to_a, of_a), (to_b, of_b)) = (bounded::<u32>(0), bounded::<u32>(0));
+        start("the first of two", move || {
+            let _ = of_a.recv();
+            let _ = to_b.send(1);
+        });
+        start("the second of two", move || {
+            let _ = of_b.recv();
+            let _ = to_a.send(1);
+        });
+    }
+
+    pub(super) fn two_that_wait_for_each_other() {
+        assert_leaked(pair, "the second of two");
+        look_until_leaked("the first of two");
+    }
+
+    #[inline(never)]
+    fn chain() {
+        let mut last: Receiver<u32> = {
+            let (sender, receiver) = bounded(0);
+            start("the head of the chain", move || {
+                let (_own, own) = bounded::<u32>(0);
+                let _ = own.recv();
+                let _ = sender.send(1);
+            });
+            receiver
+        };
+        for link in 0..5 {
+            let (sender, receiver) = bounded(0);
+            let before = std::mem::replace(&mut last, receiver);
+            start(&format!("link {link}"), move || {
+                let _ = before.recv();
+                let _ = sender.send(1);
+            });
+        }
+        start("the tail of the chain", move || wait_here(&last));
+    }
+
+    pub(super) fn a_chain_that_hangs_on_one() {
+        assert_leaked(chain, "the tail of the chain");
+    }
+
+    #[inline(never)]
+    fn never_done() {
+        let group = WaitGroup::new();
+        group.add(1);
+        start("waits for a group", move || group.wait());
+    }
+
+    pub(super) fn one_that_waits_for_a_group_that_nobody_else_has() {
+        assert_leaked(never_done, "waits for a group");
+    }
+
+    #[inline(never)]
+    fn twice() {
+        let lock = Arc::new(Mutex::new(0));
+        start("locks twice", move || {
+            let first = lock.lock();
+            let _second = lock.lock();
+            drop(first);
+        });
+    }
+
+    pub(super) fn one_that_wants_its_own_lock() {
+        assert_leaked(twice, "locks twice");
+    }
+
+    #[inline(never)]
+    fn two_locks() {
+        let (a, b) = (Arc::new(Mutex::new(0)), Arc::new(RwLock::new(0)));
+        let both = Arc::new(lisle::sync::Barrier::new(2));
+        let (a2, b2, both2) = (Arc::clone(&a), Arc::clone(&b), Arc::clone(&both));
+        start("a, then b", move || {
+            let _a = a.lock();
+            both.wait();
+            let _b = b.write();
+        });
+        start("b, then a", move || {
+            let _b = b2.read();
+            both2.wait();
+            let _a = a2.lock();
+        });
+    }
+
+    pub(super) fn two_with_two_locks() {
+        assert_leaked(two_locks, "a, then b");
+        look_until_leaked("b, then a");
+    }
+
+    #[inline(never)]
+    fn selects() {
+        let ((s1, r1), (s2, r2)) = (bounded::<u32>(0), bounded::<u32>(0));
+        start("selects", move || {
+            select! {
+                recv(r1) -> _ => {}
+                recv(r2) -> _ => {}
+            }
+            drop((s1, s2));
+        });
+    }
+
+    pub(super) fn a_select_of_what_nobody_sends_on() {
+        assert_leaked(selects, "selects");
+    }
+
+    #[inline(never)]
+    fn forgotten_context() {
+        let (ctx, cancel) = context::with_cancel(&context::background());
+        start("waits for its own context", move || {
+            ctx.wait();
+            drop(cancel);
+        });
+    }
+
+    pub(super) fn one_that_waits_for_a_context_that_only_it_can_cancel() {
+        assert_leaked(forgotten_context, "waits for its own context");
+    }
+
+    pub(super) fn a_sender_in_a_static() {
+        static KEPT: std::sync::Mutex<Option<Sender<u32>>> = std::sync::Mutex::new(None);
+        let (sender, receiver) = bounded(0);
+        *KEPT.lock().unwrap() = Some(sender);
+        start("a static has the sender", move || wait_here(&receiver));
+        assert_not_leaked("a static has the sender");
+        drop(KEPT.lock().unwrap().take());
+    }
+
+    pub(super) fn a_sender_in_a_box_of_a_static() {
+        static KEPT: std::sync::Mutex<Vec<Arc<Sender<u32>>>> = std::sync::Mutex::new(Vec::new());
+        let (sender, receiver) = bounded(0);
+        KEPT.lock().unwrap().push(Arc::new(sender));
+        start("a box of a static has it", move || wait_here(&receiver));
+        assert_not_leaked("a box of a static has it");
+        KEPT.lock().unwrap().clear();
+    }
+
+    pub(super) fn a_sender_in_a_thread_local_of_a_worker() {
+        thread_local! {
+            static KEPT: RefCell<Option<Sender<u32>>> = const { RefCell::new(None) };
+        }
+        let (sender, receiver) = bounded(0);
+        go(move || KEPT.set(Some(sender))).join().unwrap();
+        start("a thread-local has it", move || wait_here(&receiver));
+        assert_not_leaked("a thread-local has it");
+    }
+
+    pub(super) fn a_sender_on_the_stack_of_a_thread() {
+        let (sender, receiver) = bounded::<u32>(0);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(sender);
+        });
+        start("a thread has it", move || wait_here(&receiver));
+        assert_not_leaked("a thread has it");
+        stop.store(true, Ordering::Relaxed);
+        thread.join().unwrap();
+    }
+
+    pub(super) fn a_sender_of_a_goroutine_that_runs_or_sleeps_or_is_in_a_blocking_call() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let holds = |hold: fn(&AtomicBool)| {
+            let (sender, receiver) = bounded::<u32>(0);
+            let stopped = Arc::clone(&stop);
+            go(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    hold(&stopped);
+                }
+                drop(sender);
+            });
+            receiver
+        };
+        let running = holds(|_| lisle::yield_now());
+        start("one that runs has it", move || wait_here(&running));
+        let sleeping = holds(|_| time::sleep(Duration::from_millis(20)));
+        start("one that sleeps has it", move || wait_here(&sleeping));
+        let blocking = holds(|_| lisle::blocking(|| std::thread::sleep(Duration::from_millis(20))));
+        start("one in a blocking call has it", move || wait_here(&blocking));
+        for name in ["one that runs has it", "one that sleeps has it", "one in a blocking call has it"] {
+            assert_not_leaked(name);
+        }
+        stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn a_sender_of_one_that_waits_with_a_deadline() {
+        let ((sender, receiver), (_keep, waits)) = (bounded::<u32>(0), bounded::<u32>(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        go(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let _ = waits.recv_timeout(Duration::from_millis(20));
+            }
+            drop(sender);
+        });
+        start("one with a deadline has it", move || wait_here(&receiver));
+        assert_not_leaked("one with a deadline has it");
+        stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn a_sender_in_the_buffer_of_a_channel_in_use() {
+        let (sender, receiver) = bounded::<u32>(0);
+        let (to_buffer, buffer) = bounded(1);
+        to_buffer.send(sender).unwrap();
+        start("a buffer has it", move || wait_here(&receiver));
+        assert_not_leaked("a buffer has it");
+        drop(buffer.recv());
+    }
+
+    pub(super) fn a_sender_that_a_call_will_use_that_is_not_due_yet() {
+        let (sender, receiver) = bounded::<u32>(0);
+        let call = time::after_func(Duration::from_secs(3600), move || sender.send(1).unwrap());
+        start("a call to come has it", move || wait_here(&receiver));
+        assert_not_leaked("a call to come has it");
+        call.stop();
+    }
+
+    pub(super) fn a_sender_in_the_result_of_one_that_has_ended() {
+        let (sender, receiver) = bounded::<u32>(0);
+        let handle = go(move || sender);
+        while !handle.is_finished() {
+            std::thread::yield_now();
+        }
+        start("a result has it", move || wait_here(&receiver));
+        assert_not_leaked("a result has it");
+        drop(handle.join());
+    }
+
+    pub(super) fn children_of_a_scope_that_its_owner_keeps_alive() {
+        let (sender, receiver) = bounded::<u32>(0);
+        let ended = go(move || {
+            let words = [1, 2, 3];
+            lisle::scope(|scope| {
+                let receiver = &receiver;
+                let words = &words;
+                scope.go(move || {
+                    wait_here(receiver);
+                    words.len()
+                });
+            });
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(
+            debug::leaked().unwrap().iter().all(|leak| !leak
+                .goroutine
+                .created_at
+                .to_string()
+                .contains("leaked.rs:385"))
+        );
+        drop(sender);
+        ended.join().unwrap();
+    }
+}
+
+#[test]
+fn it_can_be_asked_by_a_goroutine_on_a_small_stack_while_others_come_and_go() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let busy = go(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            let (sender, receiver) = bounded(0);
+            (0..20).for_each(|n| {
+                drop(go({
+                    let sender = sender.clone();
+                    move || sender.send(n)
+                }))
+            });
+            drop(sender);
+            assert_eq!(receiver.iter().count(), 20);
+        }
+    });
+    let builder = Builder::new().stack_size(lisle::MIN_STACK_SIZE);
+    let asking = builder.go(|| (0..20).map(|_| debug::leaked().unwrap()).collect::<Vec<_>>()).unwrap();
+    for leaks in asking.join().unwrap() {
+        let of_busy = |leak: &debug::Leak| leak.goroutine.name.is_none() && leak.waited < Duration::from_millis(5);
+        assert!(!leaks.iter().any(of_busy), "{leaks:?}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    busy.join().unwrap();
+}
