@@ -183,17 +183,20 @@ impl std::ops::Deref for Waiter {
     }
 }
 
+/// By how much a marked address differs.
+pub(crate) const MARK: usize = 1;
+
 /// The form in which whoever will wake a goroutine keeps its address; see [`Waiter`].
 #[inline(always)]
 pub(crate) fn marked(g: NonNull<G>) -> NonNull<u8> {
     // SAFETY: within the object.
-    unsafe { g.cast::<u8>().add(1) }
+    unsafe { g.cast::<u8>().add(MARK) }
 }
 
 #[inline(always)]
 pub(crate) fn unmarked(marked: NonNull<u8>) -> NonNull<G> {
     // SAFETY: within the object, if it comes from `marked`.
-    unsafe { marked.sub(1) }.cast()
+    unsafe { marked.sub(MARK) }.cast()
 }
 
 /// The caller as it describes itself to those who will wake it. Not counted: counting costs two locked

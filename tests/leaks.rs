@@ -38,12 +38,14 @@ fn one_that_is_left_is_told_with_its_stack_and_the_place_of_the_check() {
 fn descendants_count_also_if_those_between_have_ended() {
     let (sender, receiver) = bounded::<u32>(0);
     let inner = receiver.clone();
+    let (starts, started) = bounded(0);
     let text = failure(move || {
-        go(move || {
-            go(move || drop(go(move || inner.recv()))).join().unwrap();
-        })
-        .join()
-        .unwrap();
+        let innermost = move || {
+            starts.send(()).unwrap();
+            inner.recv()
+        };
+        go(move || go(move || drop(go(innermost))).join().unwrap()).join().unwrap();
+        started.recv().unwrap();
     });
     assert!(text.starts_with("1 goroutine(s)") && text.contains("[chan receive"), "{text}");
     drop((sender, receiver));

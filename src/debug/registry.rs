@@ -31,7 +31,7 @@ use super::copy::{Piece, copy, forget};
 use super::interrupt;
 use super::labels::{Text, pairs};
 use super::unwind::{self, Cache, End, Registers, StackMemory};
-use crate::park::WaitReason;
+use crate::park::{MARK, WaitReason};
 use crate::sched;
 use crate::sched::g::{Extra, G, Pinned, RunState};
 use crate::sched::task::JOINER;
@@ -497,7 +497,11 @@ impl Candidate {
             own_thread: self.own_thread,
             keeps_thread: if in_place { home.keeps() } else { None },
             address: self.seen.g,
-            joiner: if header[offset_of!(G, join)] & JOINER == 0 { 0 } else { word(header, offset_of!(G, joiner)) },
+            // Kept as `park::marked` has it.
+            joiner: match header[offset_of!(G, join)] & JOINER {
+                0 => 0,
+                _ => word(header, offset_of!(G, joiner)).wrapping_sub(MARK),
+            },
         }
     }
 }

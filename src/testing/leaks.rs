@@ -5,8 +5,8 @@
 //! cannot stand.
 //!
 //! A goroutine that has not started cannot be seen. So an empty look counts only if none had to start before and after
-//! it, and none was created meanwhile; or, where other tests create goroutines all the time, if it was followed by some
-//! more empty looks.
+//! it, and none was created meanwhile; or, where other tests create goroutines all the time, if looks were empty for a
+//! quarter of a second.
 
 use crate::debug::{dump, registry, with_labels};
 use crate::sched;
@@ -19,8 +19,9 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-/// Empty looks in a row that count, whatever others do.
+/// Empty looks in a row, during so long, count whatever others do.
 const EMPTY_LOOKS: u32 = 10;
+const EMPTY_FOR: Duration = Duration::from_millis(250);
 
 /// Calls `f`, and then expects that no goroutine is left which was created by it, or by one of those. Returns what `f`
 /// returns.
@@ -128,15 +129,21 @@ impl LeakCheck {
     /// Waits for the end of all that have the label. Returns those that have not ended in time.
     fn wait(&self, mark: &str) -> Vec<u64> {
         let start = crate::time::now();
-        let (mut pause, mut empty_looks) = (FIRST_PAUSE, 0);
+        let (mut pause, mut empty_looks, mut empty_since) = (FIRST_PAUSE, 0, start);
         loop {
             let before = Created::so_far();
             let left = self.living(mark);
-            empty_looks = if left.is_empty() { empty_looks + 1 } else { 0 };
-            if left.is_empty() && (empty_looks >= EMPTY_LOOKS || before.is_some() && before == Created::so_far()) {
+            let now = crate::time::now();
+            if left.is_empty() {
+                empty_looks += 1;
+            } else {
+                (empty_looks, empty_since) = (0, now);
+            }
+            let is_quiet = || before.is_some() && before == Created::so_far();
+            if left.is_empty() && (empty_looks >= EMPTY_LOOKS && now - empty_since >= EMPTY_FOR || is_quiet()) {
                 return left;
             }
-            let waited = crate::time::now() - start;
+            let waited = now - start;
             if waited >= self.grace && !left.is_empty() {
                 return left;
             }

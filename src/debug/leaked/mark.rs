@@ -4,7 +4,7 @@ use super::heap::{Block, Heap};
 use super::memory::{Array, BUFFER, Map, each_present, each_word, read, read_word};
 use super::{Process, WORK, memory};
 use crate::debug::registry::Seen;
-use crate::park::WaitReason;
+use crate::park::{MARK, WaitReason};
 use crate::sched::g::{G, PENDING, Pinned, RunState};
 use crate::stack::{GUARD, RESERVED};
 use std::mem::offset_of;
@@ -12,8 +12,6 @@ use std::ops::Range;
 
 /// What the search itself takes of a stack, and more.
 const OWN_STACK: usize = 256 * 1024;
-/// By how much `park::marked` changes an address.
-const MARK: usize = 1;
 const PINNED: usize = size_of::<Pinned>();
 
 /// A started goroutine.
