@@ -23,10 +23,21 @@ fn send_to_nobody(sender: &lisle::channel::Sender<u32>) {
     let _ = sender.send(1);
 }
 
+/// Starts one that waits for ever, and sees to it that it has begun.
+fn leave_behind(builder: Builder, sender: lisle::channel::Sender<u32>) {
+    let (starts, started) = bounded(0);
+    let left = move || {
+        starts.send(()).unwrap();
+        send_to_nobody(&sender);
+    };
+    drop(builder.go(left).unwrap());
+    started.recv().unwrap();
+}
+
 #[test]
 fn one_that_is_left_is_told_with_its_stack_and_the_place_of_the_check() {
     let (sender, receiver) = bounded(0);
-    let text = failure(|| drop(Builder::new().name("late").go(move || send_to_nobody(&sender)).unwrap()));
+    let text = failure(|| leave_behind(Builder::new().name("late"), sender));
     assert!(text.starts_with("1 goroutine(s) that were created in the closure at tests/leaks.rs:"), "{text}");
     assert!(text.contains(" are left over, 50ms after its end:\n\n"), "{text}");
     assert!(text.contains("[chan send, name \"late\", labels {leak check "), "{text}");
@@ -112,10 +123,10 @@ fn nested_checks_tell_each_its_own() {
     let (sender, receiver) = bounded::<u32>(0);
     let text = failure(|| {
         assert_no_leaks(|| go(|| ()).join().unwrap());
-        drop(go(move || receiver.recv()));
+        leave_behind(Builder::new(), sender);
     });
     assert!(text.starts_with("1 goroutine(s)"), "{text}");
-    drop(sender);
+    drop(receiver);
 }
 
 #[test]
@@ -167,7 +178,7 @@ fn a_task_of_a_pool_belongs_to_who_handed_it_in() {
 fn goroutines_check_too() {
     let text = go(|| {
         let (sender, receiver) = bounded(0);
-        let text = failure(|| drop(go(move || send_to_nobody(&sender))));
+        let text = failure(|| leave_behind(Builder::new(), sender));
         drop(receiver);
         text
     });
