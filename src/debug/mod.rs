@@ -81,6 +81,7 @@ pub(crate) mod labels;
 pub(crate) mod registry;
 pub(crate) mod symbol;
 pub(crate) mod unwind;
+pub(crate) mod walk;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;
 
@@ -99,7 +100,6 @@ with_pprof! {
     mod profile;
     mod server;
     mod view;
-    mod walk;
 
     pub use metrics::prometheus;
     pub use profile::kind::{CpuProfile, ProfileKind, write_profile};

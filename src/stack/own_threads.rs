@@ -37,7 +37,8 @@ pub(crate) fn stack_of(thread: libc::pid_t) -> Option<Range<usize>> {
     threads().iter().find(|&&(other, _)| other == thread).map(|(_, bounds)| bounds.clone())
 }
 
-fn bounds_of_current() -> Option<Range<usize>> {
+/// Where the calling thread's stack lies.
+pub(crate) fn bounds_of_current() -> Option<Range<usize>> {
     // SAFETY: all-zero is a valid pthread_attr_t to be filled in.
     let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
     // SAFETY: the calling thread exists, and the attributes are valid to write to.
