@@ -53,15 +53,18 @@ fn many_at_once(count: usize) {
     group.wait();
 }
 
+/// Its name, how often it does it, and how.
+type Work = (&'static str, usize, fn(usize));
+
 fn main() {
-    let works: [(&str, usize, &dyn Fn(usize)); 7] = [
-        ("message, no buffer", 500_000, &|count| messages(0, 1, count)),
-        ("message, buffer of 100", 1_000_000, &|count| messages(100, 1, count)),
-        ("message, 4 senders", 1_000_000, &|count| messages(100, 4, count)),
-        ("lock, uncontended", 1_000_000, &locks),
-        ("lock, read, write, unlock", 100_000, &guarded_uses),
-        ("start and join", 100_000, &joins),
-        ("start many, wait for all", 100_000, &many_at_once),
+    let works: [Work; 7] = [
+        ("message, no buffer", 500_000, |count| messages(0, 1, count)),
+        ("message, buffer of 100", 1_000_000, |count| messages(100, 1, count)),
+        ("message, 4 senders", 1_000_000, |count| messages(100, 4, count)),
+        ("lock, uncontended", 1_000_000, locks),
+        ("lock, read, write, unlock", 100_000, guarded_uses),
+        ("start and join", 100_000, joins),
+        ("start many, wait for all", 100_000, many_at_once),
     ];
     println!("feature race: {}", if cfg!(feature = "race") { "on" } else { "off" });
     for (name, count, work) in works {
