@@ -17,7 +17,7 @@
 //! be wanted all the same, `atomics::lock` lets its holder run.) Points are told in `try_…`, drops, unlocks and
 //! notifications, too: none of these switches in an ordinary run, all may under the explorer.
 
-use crate::debug::lock_order;
+use crate::debug::{lock_order, walk};
 use crate::race::detector::{self, Access, Edge};
 use crate::sched::g::G;
 use crate::testing::explorer::Explorer;
@@ -317,7 +317,9 @@ pub(crate) fn spawned(g: &G) {
 #[inline(never)]
 fn tell_spawned(g: &G) {
     with_explorer(|explorer| explorer.note_spawned(g));
-    detector::with_current(|detector, me| detector.spawn(me, g));
+    let keeps_stacks = detector::with_current(|detector, _| detector.keeps_stacks()).unwrap_or(false);
+    let stack = keeps_stacks.then(walk::addresses_of_caller);
+    detector::with_current(|detector, me| detector.spawn(me, g, stack));
 }
 
 /// The running goroutine has done all that the user asked it to do.
@@ -358,8 +360,9 @@ fn tell_ended() {
 #[cold]
 #[inline(never)]
 pub(crate) fn access(access: Access) {
-    let race = detector::with_current(|detector, me| detector.access(me, access)).flatten();
-    if let Some(race) = race {
+    let note = |stack| detector::with_current(|detector, me| detector.access(me, access, stack)).unwrap_or(Ok(None));
+    let noted = note(None).or_else(|detector::StackIsWanted| note(Some(walk::addresses_of_caller())));
+    if let Ok(Some(race)) = noted {
         match with_explorer(|explorer| explorer.found_race(race.clone())) {
             Some(()) => {}
             None => crate::race::report::told(&race),

@@ -404,6 +404,94 @@ fn what_the_exhaustive_search_leaves_out_has_no_other_outcome() {
     });
 }
 
+/// What the goroutines of a program that was made at random share. None of their steps waits for ever.
+struct Shared {
+    numbers: [AtomicUsize; 2],
+    lock: Mutex<usize>,
+    table: lisle::sync::RwLock<usize>,
+    permits: lisle::sync::Semaphore,
+    channel: (lisle::channel::Sender<usize>, lisle::channel::Receiver<usize>),
+}
+
+/// Does a step, and returns what it saw.
+fn do_step(step: u64, shared: &Shared) -> usize {
+    let number = &shared.numbers[(step / 16 % 2) as usize];
+    match step % 12 {
+        0 | 1 => number.load(Ordering::SeqCst),
+        2 => number.swap(step as usize % 7, Ordering::SeqCst),
+        3 => number.fetch_add(1, Ordering::SeqCst),
+        4 => {
+            let mut value = shared.lock.lock().unwrap();
+            *value = *value * 3 % 1000 + 1;
+            *value
+        }
+        5 => shared.lock.try_lock().map_or(77, |value| *value),
+        6 => *shared.table.read().unwrap(),
+        7 => {
+            let mut value = shared.table.write().unwrap();
+            *value = *value * 2 + 1;
+            *value
+        }
+        8 => shared.channel.0.try_send(step as usize).is_ok().into(),
+        9 => shared.channel.1.try_recv().unwrap_or(88),
+        10 => shared.permits.try_acquire(1).is_some().into(),
+        _ => {
+            yield_now();
+            shared.channel.1.len()
+        }
+    }
+}
+
+/// All that the goroutines of such a program can see, and how many schedules that took.
+fn all_outcomes(config: Config, programs: &[Vec<u64>]) -> (std::collections::BTreeSet<Vec<usize>>, u64) {
+    let outcomes = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    let report = config.strategy(Strategy::Exhaustive).iterations(100_000).explore(|| {
+        let shared = Shared {
+            numbers: Default::default(),
+            lock: Mutex::new(0),
+            table: lisle::sync::RwLock::new(0),
+            permits: lisle::sync::Semaphore::new(1),
+            channel: bounded(1),
+        };
+        let shared = &shared;
+        let outcome = scope(|s| {
+            let run = |steps: &Vec<u64>| steps.iter().map(|&step| do_step(step, shared)).collect::<Vec<_>>();
+            let goroutines: Vec<_> = programs.iter().map(|steps| s.go(move || run(steps))).collect();
+            goroutines.into_iter().flat_map(|goroutine| goroutine.join().unwrap()).collect()
+        });
+        outcomes.lock().unwrap().insert(outcome);
+    });
+    let report = report.expect("nothing fails");
+    assert!(report.schedules < 100_000, "too large: {programs:?}");
+    (outcomes.into_inner().unwrap(), report.schedules)
+}
+
+#[test]
+fn programs_made_at_random_have_all_their_outcomes_in_the_reduced_search() {
+    let mut state = 1_u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    let (mut most, mut reduced, mut full) = (0, 0, 0);
+    for program in 0..if cfg!(debug_assertions) { 15 } else { 60 } {
+        let is_wide = program % 3 == 0;
+        let (goroutines, steps) = if is_wide { (3, 1) } else { (2, 2) };
+        let programs: Vec<Vec<u64>> = (0..goroutines).map(|_| (0..steps).map(|_| random()).collect()).collect();
+        let (few, schedules) = all_outcomes(Config::new(), &programs);
+        // With a bound on preemptions there are no sleep sets: one schedule for each interleaving within the bound. Of three
+        // goroutines there would be too many without one.
+        let (many, all) = all_outcomes(Config::new().preemptions(if is_wide { 2 } else { u32::MAX }), &programs);
+        assert!(if is_wide { many.is_subset(&few) } else { many == few }, "{programs:?}: {many:?}, but {few:?}");
+        most = most.max(many.len());
+        if !is_wide {
+            (reduced, full) = (reduced + schedules, full + all);
+        }
+    }
+    assert!(most > 2, "the programs are too small to tell anything");
+    assert!(reduced * 3 < full, "{reduced} of {full} schedules");
+}
+
 #[test]
 fn a_wait_while_unwinding_that_needs_the_others_is_told() {
     struct Waits<'a>(&'a WaitGroup);

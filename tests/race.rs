@@ -467,6 +467,94 @@ mod in_ordinary_runs {
         assert!(text.contains("Found 1 data race(s)"), "{text}");
     }
 
+    /// Nothing that the detector knows of orders the caller after the end of the goroutine.
+    fn runs_to_its_end(f: impl FnOnce() + Send + 'static) {
+        let alive = Arc::new(());
+        let seen = Arc::downgrade(&alive);
+        go(move || {
+            f();
+            drop(alive);
+        });
+        while seen.strong_count() > 0 {
+            std::thread::yield_now();
+        }
+        // The last steps of its end.
+        while lisle::metrics().goroutines > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_race_with_a_goroutine_that_has_ended_is_found_by_those_that_start_later() {
+        let test = "a_race_with_a_goroutine_that_has_ended_is_found_by_those_that_start_later";
+        let Some(output) = child(test, "") else {
+            let cell = Arc::new(Cell::new(0));
+            for value in 0..2 {
+                let cell = Arc::clone(&cell);
+                runs_to_its_end(move || cell.set(value));
+            }
+            return;
+        };
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(66), "{text}");
+        assert!(text.contains("(running) created at:") && text.contains("(finished) created at:"), "{text}");
+    }
+
+    #[test]
+    fn goroutines_that_were_joined_are_no_race_for_those_that_start_later() {
+        let test = "goroutines_that_were_joined_are_no_race_for_those_that_start_later";
+        let Some(output) = child(test, "") else {
+            let cell = Arc::new(Cell::new(0));
+            for value in 0..100 {
+                let cell = Arc::clone(&cell);
+                go(move || cell.set(value)).join().unwrap();
+            }
+            return;
+        };
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+
+    #[test]
+    fn a_flag_of_too_weak_an_ordering_is_reported() {
+        let run = |test: &str, ordering: Ordering| {
+            let output = child(test, "");
+            if output.is_none() {
+                let shared = Arc::new((Cell::new(0), AtomicBool::new(false)));
+                let theirs = Arc::clone(&shared);
+                go(move || {
+                    theirs.0.set(1);
+                    theirs.1.store(true, ordering);
+                });
+                while !shared.1.load(Ordering::Acquire) {
+                    lisle::yield_now();
+                }
+                shared.0.get();
+            }
+            output
+        };
+        let test = "a_flag_of_too_weak_an_ordering_is_reported";
+        let strong = std::env::var("LISLE_RACE").is_ok_and(|settings| settings.contains("exitcode=7"));
+        if let Some(output) = run(test, if strong { Ordering::Release } else { Ordering::Relaxed }) {
+            assert_eq!(output.status.code(), Some(66), "{}", stderr(&output));
+            let output = child(test, "exitcode=7").expect("this is the parent");
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+    }
+
+    #[test]
+    fn a_report_shows_the_users_calls_alone() {
+        let Some(output) = child("a_report_shows_the_users_calls_alone", "") else { return race() };
+        let text = stderr(&output);
+        assert!(text.contains("race::in_ordinary_runs::race"), "{text}");
+        for ours in ["lisle::", "corosensei", "core::", "std::", "test::", "__rust", "start_thread", "clone3"] {
+            let called = text
+                .lines()
+                .filter(|line| line.ends_with("()"))
+                .find(|line| line.trim_start_matches([' ', '<']).starts_with(ours));
+            assert_eq!(called, None, "{text}");
+        }
+    }
+
     #[test]
     fn one_race_is_told_once() {
         let Some(output) = child("one_race_is_told_once", "") else { return (0..10).for_each(|_| race()) };

@@ -18,7 +18,7 @@ use std::panic::Location;
 /// race. It is reported by [`testing::check`](crate::testing::check), always; and in ordinary runs, with the feature
 /// `race`, as in the [module](super).
 ///
-/// Cost: a short lock, some 10 ns; with the feature `race` some microseconds for the first use after each
+/// Cost: a short lock, some 10 ns; with the feature `race` less than a microsecond for the first use after each
 /// synchronisation (it takes down the stack), some tens of nanoseconds for further ones.
 ///
 /// ```

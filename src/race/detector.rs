@@ -20,13 +20,22 @@
 //!
 //! A relaxed atomic orders nothing. Fences do, as C++20 has it.
 //!
+//! # Strands are used again
+//! A strand's place in the clocks goes to another goroutine when it has ended: clocks would grow without end otherwise. But
+//! then it counts as the same strand, and what the first did as seen by the second. So it is given only to a goroutine whose
+//! starter has seen all accesses of the one that had it (it has joined it, say, or there were none). Those that nobody
+//! has seen are kept back, [`KEPT_BACK`] of them; only beyond that can a race with a goroutine that has ended be missed.
+//!
+//! A strand's time goes on when it publishes what it has accessed, and only then. Who only passes messages has the same
+//! time all along, and no entry in anybody's clock.
+//!
 //! # Who owns it
 //! Each explorer has its own, begun anew for each schedule. With the feature `race` there is one for the rest of the
-//! process, under one lock.
+//! process, under one lock. Nothing is allocated for stacks there, and no stack is walked: that is done before.
 
 use super::clock::{Clock, Epoch};
+use crate::debug::walk::Addresses;
 use crate::sched::g::G;
-use std::backtrace::Backtrace;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::Location;
@@ -121,7 +130,7 @@ pub(crate) struct Who {
     pub(crate) id: u64,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) created_at: &'static Location<'static>,
-    pub(crate) created_in: Option<Arc<Backtrace>>,
+    pub(crate) created_in: Option<Addresses>,
     pub(crate) is_thread: bool,
 }
 
@@ -132,7 +141,7 @@ pub(crate) struct Seen {
     pub(crate) who: Arc<Who>,
     pub(crate) writes: bool,
     pub(crate) location: &'static Location<'static>,
-    pub(crate) stack: Option<Arc<Backtrace>>,
+    pub(crate) stack: Option<Addresses>,
 }
 
 /// Two accesses, one of them a write, that nothing orders.
@@ -145,12 +154,17 @@ pub(crate) struct Race {
     pub(crate) before_has_ended: bool,
 }
 
+/// The access is to be told again, with its stack.
+pub(crate) struct StackIsWanted;
+
 struct Strand {
-    /// What it has seen. Its own entry is there only if it has ever published anything: the many that wait for their first
+    /// What it has seen. Its own entry is there only if it has ever published an access: the many that wait for their first
     /// event have short clocks.
     clock: Clock,
-    /// Its own time.
+    /// Its own time. It stands still at the highest number: what is accessed then counts as seen too soon.
     time: u32,
+    /// Whether there was an access at that time.
+    has_accessed: bool,
     /// What its next relaxed stores publish, by a release fence.
     fenced: Clock,
     /// What its relaxed loads have seen, for an acquire fence.
@@ -162,9 +176,17 @@ struct Strand {
 impl Strand {
     /// Its clock, for others to see. What it does from now on is not among that.
     fn publish(&mut self, own: u32) -> &mut Clock {
-        self.clock.set(own, self.time);
-        self.time += 1;
+        if self.has_accessed {
+            self.has_accessed = false;
+            self.clock.set(own, self.time);
+            self.time = self.time.saturating_add(1);
+        }
         &mut self.clock
+    }
+
+    /// The last moment at which it may have accessed anything.
+    fn last_access(&self) -> u32 {
+        self.time - u32::from(!self.has_accessed)
     }
 
     /// Whether that moment happens before what the strand does now.
@@ -234,9 +256,9 @@ pub(crate) struct Detector {
     by_id: HashMap<u64, u32, BuildHasherDefault<AddressHasher>>,
     /// The last that was asked for.
     last: (u64, u32),
-    /// Strands of goroutines that have ended, to be used again.
-    free: Vec<u32>,
-    /// Whether strands are used again: a new goroutine then counts as a continuation of an ended one.
+    /// Strands of goroutines that have ended, to be used again; the last that ended comes last.
+    free: VecDeque<u32>,
+    /// Whether strands are used again.
     reuses: bool,
     /// Whether accesses and creations keep their stacks.
     keeps_stacks: bool,
@@ -245,6 +267,11 @@ pub(crate) struct Detector {
     variables: ByAddress<Variable>,
     spare: Vec<Clock>,
 }
+
+/// Of so many strands that have ended, and whose accesses nobody is known to have seen, none is used again.
+const KEPT_BACK: usize = 1024;
+/// So many of the last that have ended are looked at for one that can be used again.
+const LOOKED_AT: usize = 16;
 
 impl Detector {
     /// The one of a process, which may live long.
@@ -276,13 +303,13 @@ impl Detector {
         }
         let strand = match self.by_id.get(&g.id) {
             Some(&strand) => strand,
-            None => self.add(g, None),
+            None => self.add(g, None, None),
         };
         self.last = (g.id, strand);
         strand
     }
 
-    fn add(&mut self, g: &G, parent: Option<u32>) -> u32 {
+    fn add(&mut self, g: &G, parent: Option<u32>, created_in: Option<Addresses>) -> u32 {
         // Another lay there before.
         self.sync.remove(&std::ptr::from_ref(g).addr());
         self.sync.remove(&crate::park::token_of(g));
@@ -290,18 +317,19 @@ impl Detector {
             id: g.id,
             name: g.extra.as_ref().and_then(|extra| extra.name.shared()),
             created_at: g.created_at,
-            created_in: stack(self.keeps_stacks && !g.is_thread()),
+            created_in,
             is_thread: g.is_thread(),
         };
         let mut clock = empty_clock(&mut self.spare);
         if let Some(parent) = parent {
             clock.copy_from(self.strands[parent as usize].publish(parent));
         }
-        let free = if self.reuses { self.free.pop() } else { None };
+        let free = self.take_free(&clock);
         let strand = free.unwrap_or(self.strands.len() as u32);
-        let time = free.map_or(1, |free| self.strands[free as usize].time + 1);
+        let time = free.map_or(1, |free| self.strands[free as usize].last_access().saturating_add(1));
         let (fenced, loaded) = (Clock::default(), Clock::default());
-        let strand_of = Strand { clock, time, fenced, loaded, who: Arc::new(who), has_ended: false };
+        let (who, has_accessed, has_ended) = (Arc::new(who), false, false);
+        let strand_of = Strand { clock, time, has_accessed, fenced, loaded, who, has_ended };
         match self.strands.get_mut(strand as usize) {
             Some(place) => *place = strand_of,
             None => self.strands.push(strand_of),
@@ -310,10 +338,28 @@ impl Detector {
         strand
     }
 
-    /// `me` has made the goroutine `child`.
-    pub(crate) fn spawn(&mut self, me: Option<&G>, child: &G) {
+    /// A strand that has ended, for a goroutine that begins with this clock: see the module.
+    fn take_free(&mut self, clock: &Clock) -> Option<u32> {
+        let strands = &self.strands;
+        let is_seen = |&strand: &u32| {
+            clock.has_seen(Epoch { strand, time: strands[strand as usize].last_access() })
+        };
+        let last = self.free.len().saturating_sub(LOOKED_AT);
+        if let Some(place) = self.free.range(last..).rposition(is_seen) {
+            return self.free.remove(last + place);
+        }
+        if self.free.len() > KEPT_BACK { self.free.pop_front() } else { None }
+    }
+
+    /// `me` has made the goroutine `child`, in the calls of `stack`.
+    pub(crate) fn spawn(&mut self, me: Option<&G>, child: &G, stack: Option<Addresses>) {
         let parent = me.map(|me| self.strand(me));
-        self.add(child, parent);
+        self.add(child, parent, stack);
+    }
+
+    /// Whether accesses and creations are to be told with their stacks.
+    pub(crate) fn keeps_stacks(&self) -> bool {
+        self.keeps_stacks
     }
 
     /// `me` has ended: it does nothing more.
@@ -325,7 +371,7 @@ impl Detector {
             // Its clock may be long, and its place not be used again for a while.
             self.strands[strand as usize].clock = Clock::default();
             self.by_id.remove(&self.strands[strand as usize].who.id);
-            self.free.push(strand);
+            self.free.push_back(strand);
         }
     }
 
@@ -462,15 +508,26 @@ impl Detector {
 
     // ---- variables ----
 
-    /// Notes an access. Returns the race in which it stands, if there is one.
-    pub(crate) fn access(&mut self, me: Option<&G>, access: Access) -> Option<Race> {
-        let me = self.strand(me?);
-        let strand = &self.strands[me as usize];
+    /// Notes an access. Returns the race in which it stands, if there is one; or that the stack is wanted, too, and nothing
+    /// has been noted.
+    pub(crate) fn access(
+        &mut self,
+        me: Option<&G>,
+        access: Access,
+        stack: Option<Addresses>,
+    ) -> Result<Option<Race>, StackIsWanted> {
+        let Some(me) = me.map(|me| self.strand(me)) else { return Ok(None) };
+        let strand = &mut self.strands[me as usize];
         let epoch = Epoch { strand: me, time: strand.time };
         let variable = self.variables.entry(access.variable).or_default();
         if variable.is_known(epoch, access) {
-            return None;
+            return Ok(None);
         }
+        if self.keeps_stacks && stack.is_none() {
+            return Err(StackIsWanted);
+        }
+        strand.has_accessed = true;
+        let strand = &self.strands[me as usize];
         let unordered = |seen: &&Seen| !strand.has_seen(me, seen.epoch);
         let write = variable.write.iter().find(unordered);
         let before = match write {
@@ -479,7 +536,6 @@ impl Detector {
         };
         let before = before.cloned();
         let who = Arc::clone(&strand.who);
-        let stack = stack(self.keeps_stacks);
         let seen = Seen { epoch, who, writes: access.writes, location: access.location, stack };
         let race = before.map(|before| {
             let place = &self.strands[before.epoch.strand as usize];
@@ -487,13 +543,8 @@ impl Detector {
             Race { address: access.address, now: seen.clone(), before, before_has_ended }
         });
         variable.note(seen, |seen| strand.has_seen(me, seen.epoch));
-        race
+        Ok(race)
     }
-}
-
-/// The caller's stack, if it is to be kept.
-fn stack(is_kept: bool) -> Option<Arc<Backtrace>> {
-    is_kept.then(|| Arc::new(Backtrace::force_capture()))
 }
 
 /// One that was used before, if there is one.

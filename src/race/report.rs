@@ -5,8 +5,8 @@
 //! status of a process that has had races (66 unless it is set), and `atexit_sleep_ms` is taken and ignored.
 
 use super::detector::{Race, Who};
+use crate::debug::symbol::{self, Origin};
 use crate::report::report;
-use std::backtrace::Backtrace;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
@@ -65,7 +65,7 @@ pub(crate) fn told(race: &Race) {
         // SAFETY: `at_exit` is a function without captures, and good until the process is gone.
         unsafe { libc::atexit(at_exit) };
     }
-    // To read the stacks takes more of a stack than a goroutine may have.
+    // On a thread: to write it takes more of a stack than a goroutine may have.
     let text = std::thread::scope(|scope| scope.spawn(|| format!("{RULE}\n{race}{RULE}")).join());
     write(&text.unwrap_or_else(|_| format!("{RULE}\nWARNING: DATA RACE (its stacks could not be read)\n{RULE}")));
     if settings().halt_on_error {
@@ -131,47 +131,36 @@ fn write_creation(f: &mut fmt::Formatter<'_>, who: &Who, state: &str) -> fmt::Re
 }
 
 /// The stack, as far as it is the user's, or else the one place that is known.
-fn write_place(f: &mut fmt::Formatter<'_>, location: &Location<'_>, stack: Option<&Backtrace>) -> fmt::Result {
+fn write_place(f: &mut fmt::Formatter<'_>, location: &Location<'_>, stack: Option<&[usize]>) -> fmt::Result {
     let frames = stack.map(users_frames).unwrap_or_default();
-    let place = format!("{}:{}", location.file(), location.line());
-    if !frames.iter().any(|frame| frame.at.starts_with(&place)) {
-        writeln!(f, "  {place}:{}", location.column())?;
+    let is_place = |frame: &Frame| frame.line == location.line() && frame.file.ends_with(location.file());
+    if !frames.iter().any(is_place) {
+        writeln!(f, "  {location}")?;
     }
-    frames.iter().try_for_each(|frame| writeln!(f, "  {}()\n      {}", frame.function, frame.at))
+    frames.iter().try_for_each(|frame| writeln!(f, "  {}()\n      {}:{}", frame.function, frame.file, frame.line))
 }
 
-/// A line of a stack.
+/// A call of the user's.
 pub(crate) struct Frame {
     function: String,
-    pub(crate) at: String,
+    pub(crate) file: String,
+    pub(crate) line: u32,
 }
 
-/// The frames of a stack that are not lisle's or std's own.
-pub(crate) fn users_frames(stack: &Backtrace) -> Vec<Frame> {
-    let text = stack.to_string();
-    let mut frames = Vec::new();
-    let mut function: Option<String> = None;
-    for line in text.lines().map(str::trim) {
-        if let Some(at) = line.strip_prefix("at ") {
-            if let Some(function) = function.take().filter(|function| is_users(function, at)) {
-                frames.push(Frame { function, at: at.strip_prefix("./").unwrap_or(at).to_owned() });
-            }
-        } else if let Some((_, name)) = line.split_once(": ") {
-            function = Some(name.to_owned());
-        }
-    }
-    frames
-}
-
-fn is_users(function: &str, at: &str) -> bool {
-    const RUNTIME: [&str; 6] = ["std::", "core::", "alloc::", "<std::", "<core::", "<alloc::"];
-    const OURS: [&str; 4] = ["lisle::", "<lisle::", "corosensei::", "__rust"];
-    let begins = |with: &str| function.starts_with(with);
-    !(RUNTIME.iter().any(|with| begins(with))
-        || OURS.iter().any(|with| begins(with))
-        // What lies below `main`, and below a thread's first function.
-        || ["/rustc/", "./nptl/", "./csu/", "./misc/"].iter().any(|with| at.starts_with(with))
-        || function.contains("corosensei"))
+/// The calls of a stack that are not lisle's or those of what Rust and the C library bring along: what they call is
+/// the user's, and what lies below `main` and a thread's first function tells nobody anything.
+pub(crate) fn users_frames(stack: &[usize]) -> Vec<Frame> {
+    const FOREIGN: [&str; 4] = ["/rustc/", "./nptl/", "./csu/", "./misc/"];
+    let folder = std::env::current_dir().unwrap_or_default();
+    let names = symbol::resolve(stack);
+    let users = names.iter().flat_map(|frames| frames.iter()).filter(|frame| frame.origin == Origin::User);
+    let named = users.filter_map(|frame| {
+        let file = frame.file.as_deref().filter(|file| !FOREIGN.iter().any(|folder| file.starts_with(folder)))?;
+        let file = std::path::Path::new(file);
+        let file = file.strip_prefix(&folder).unwrap_or(file).to_string_lossy().into_owned();
+        Some(Frame { function: frame.function.clone()?, file, line: frame.line? })
+    });
+    named.collect()
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ pub(crate) fn signal_stacks() -> Vec<Range<usize>> {
     threads().iter().map(|one| one.signal_stack.clone()).collect()
 }
 
-fn bounds_of_current() -> Option<Range<usize>> {
+/// Where the calling thread's stack lies.
+pub(crate) fn bounds_of_current() -> Option<Range<usize>> {
     // SAFETY: all-zero is a valid pthread_attr_t to be filled in.
     let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
     // SAFETY: the calling thread exists, and the attributes are valid to write to.

@@ -129,7 +129,7 @@ impl Driver {
     /// A goroutine is about to do a step; `pending` says what another would do next.
     pub(crate) fn step(&mut self, id: u64, at: &At, pending: impl Fn(u64) -> Option<At>) {
         match self {
-            Self::Pct(pct) => pct.steps += 1,
+            Self::Pct(pct) => pct.step(id),
             Self::RoundRobin { left, .. } => *left = left.saturating_sub(1),
             Self::Search(search) => search.step(id, at, pending),
             Self::Random(_) | Self::Oldest | Self::Youngest | Self::Once { .. } | Self::Replay(_) => {}
@@ -171,31 +171,47 @@ impl Replay {
 
 /// Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi and Nagarakatti, ASPLOS 2010). Each goroutine has
 /// a random priority, and the highest that can run does. At `depth - 1` steps, chosen at random among all, the one that
-/// runs falls below all others. A bug that needs `depth` ordering constraints is found in one schedule with a
-/// probability of at least 1/(n·k^(depth-1)), for n goroutines and k steps.
+/// does the step falls below all that have not fallen; which of those that have fallen goes first is chosen at random, too.
+/// (Were it always the one that fell first, or last, some bugs of that depth could not be found at all.) A bug that needs
+/// `depth` ordering constraints is found in one schedule with a probability of at least 1/(n·k^(depth-1)), for n goroutines
+/// and k steps. Who yields falls below all: else two that wait for a third in a loop would keep it from running.
 pub(crate) struct Pct {
     pub(crate) random: Random,
     /// High numbers first.
     priorities: HashMap<u64, u64>,
-    /// The steps at which priorities change, in order.
-    changes: Vec<u64>,
+    /// The steps at which priorities change, and to what, the first one last.
+    changes: Vec<(u64, u64)>,
     steps: u64,
-    /// The next priority of who falls: always lower.
+    /// The next priority of who yields: always lower.
     lowest: u64,
 }
+
+/// Above it lie the priorities of those that have fallen at a change, below it of those that have yielded.
+const FALLEN: u64 = 1 << 32;
+/// Above it lie the priorities of those that have done neither.
+const UNFALLEN: u64 = 1 << 33;
 
 impl Pct {
     fn new(depth: u32, seed: u64, length: u64) -> Self {
         let mut random = Random::new(seed);
         let length = usize::try_from(length.max(1)).unwrap_or(usize::MAX);
-        let mut changes: Vec<u64> = (1..depth).map(|_| 1 + random.below(length) as u64).collect();
+        let change = |rank| (1 + random.below(length) as u64, FALLEN + u64::from(rank));
+        let mut changes: Vec<(u64, u64)> = (1..depth).map(change).collect();
         changes.sort_unstable_by(|a, b| b.cmp(a));
-        Self { random, priorities: HashMap::new(), changes, steps: 0, lowest: 1 << 32 }
+        Self { random, priorities: HashMap::new(), changes, steps: 0, lowest: FALLEN }
     }
 
     fn priority(&mut self, id: u64) -> u64 {
         let random = &mut self.random;
-        *self.priorities.entry(id).or_insert_with(|| (1 << 33) + (random.next() >> 32))
+        *self.priorities.entry(id).or_insert_with(|| UNFALLEN + (random.next() >> 32))
+    }
+
+    /// The goroutine does a step.
+    fn step(&mut self, id: u64) {
+        self.steps += 1;
+        while let Some((_, priority)) = self.changes.pop_if(|(step, _)| *step <= self.steps) {
+            self.priorities.insert(id, priority);
+        }
     }
 
     fn demote(&mut self, id: u64) {
@@ -204,10 +220,6 @@ impl Pct {
     }
 
     fn choose(&mut self, decision: &Decision<'_>) -> usize {
-        while self.changes.last().is_some_and(|&change| change <= self.steps) {
-            self.changes.pop();
-            self.demote(decision.at.goroutine);
-        }
         decision.yields.into_iter().for_each(|id| self.demote(id));
         let priorities: Vec<u64> = decision.candidates.iter().map(|&id| self.priority(id)).collect();
         (0..priorities.len()).max_by_key(|&index| priorities[index]).unwrap_or(0)
@@ -235,5 +247,25 @@ mod tests {
         assert!((0..20).all(|_| pct.choose(&decision) == first));
         pct.demote(decision.candidates[first]);
         assert_ne!(pct.choose(&decision), first);
+    }
+
+    #[test]
+    fn of_two_that_have_fallen_in_pct_either_may_go_first() {
+        let goes_first = |seed| {
+            let mut pct = Pct::new(3, seed, 2);
+            pct.step(1);
+            pct.step(2);
+            pct.changes.is_empty().then(|| pct.priority(1) > pct.priority(2))
+        };
+        let firsts: Vec<bool> = (0..50).filter_map(goes_first).collect();
+        assert!(firsts.contains(&true) && firsts.contains(&false));
+    }
+
+    #[test]
+    fn pct_lets_the_one_fall_that_does_the_step_though_it_was_alone_then() {
+        let mut pct = Pct::new(2, 7, 1);
+        pct.step(1);
+        pct.step(2);
+        assert!(pct.priority(1) < UNFALLEN && pct.priority(2) >= UNFALLEN);
     }
 }

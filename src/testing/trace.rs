@@ -3,12 +3,11 @@
 use super::op::At;
 use crate::park::WaitReason;
 use crate::race::detector::ByAddress;
+use crate::debug::walk::{self, Addresses};
 use crate::race::report::users_frames;
-use std::backtrace::Backtrace;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::panic::Location;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a line of the table says.
@@ -16,7 +15,7 @@ use std::time::Duration;
 pub(crate) enum Event {
     /// A goroutine does a step.
     /// With the stack, if the operation does not know its place in the user's code.
-    Step(At, Option<Arc<Backtrace>>),
+    Step(At, Option<Addresses>),
     /// It makes this goroutine, there.
     Spawns(u64, &'static Location<'static>),
     /// It is made to wait while another runs, although it could go on.
@@ -121,15 +120,14 @@ fn describe(event: &Event, names: &mut Names) -> String {
 }
 
 /// Where the user's code dropped something, drops cannot know: the stack does. It is read later, on a larger one.
-pub(crate) fn stack_of_drop(at: &At) -> Option<Arc<Backtrace>> {
+pub(crate) fn stack_of_drop(at: &At) -> Option<Addresses> {
     let ours = file!().strip_suffix("testing/trace.rs").unwrap_or("lisle/src/");
-    at.location.file().starts_with(ours).then(|| Arc::new(Backtrace::force_capture()))
+    at.location.file().starts_with(ours).then(walk::addresses_of_caller)
 }
 
-fn users_place(stack: &Backtrace) -> Option<String> {
+fn users_place(stack: &[usize]) -> Option<String> {
     let frame = users_frames(stack).into_iter().next()?;
-    let mut parts = frame.at.rsplit('/').next()?.split(':');
-    Some(format!("{}:{}", parts.next()?, parts.next()?))
+    Some(format!("{}:{}", frame.file.rsplit('/').next()?, frame.line))
 }
 
 /// File and line, without the folders.
