@@ -36,6 +36,7 @@ use crate::random::splitmix64;
 use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
 use crate::sched::keep_thread;
 use crate::sched::worker::Worker;
+use crate::tsan;
 use crossbeam_utils::sync::Parker;
 use std::cell::Cell;
 use std::panic::Location;
@@ -156,6 +157,7 @@ impl WakeTarget {
 
     /// Its number. While it is in its wait.
     pub(crate) fn id(&self) -> u64 {
+        let _quiet = tsan::quiet();
         // SAFETY: who waits is alive, and those who ask hold it in its wait.
         unsafe { self.0.as_ref() }.id
     }
@@ -167,6 +169,7 @@ impl WakeTarget {
     /// The target is in its wait, and does not leave it before `publish`.
     #[inline(always)]
     pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Woken {
+        let _quiet = tsan::quiet();
         // SAFETY: as the caller promises, it is waiting.
         let g = unsafe { self.0.as_ref() };
         // SAFETY: used within this function only.
@@ -272,6 +275,7 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&G) -> R) -> R {
 /// Waits for the token. May end without one; callers check their condition again.
 #[inline(always)]
 pub(crate) fn park(reason: WaitReason) {
+    let _quiet = tsan::quiet();
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
         Some((worker, g)) => park_goroutine(worker, g, reason),
@@ -283,6 +287,7 @@ pub(crate) fn park(reason: WaitReason) {
 #[inline(always)]
 pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
     let Some(deadline) = deadline else { return park(reason) };
+    let _quiet = tsan::quiet();
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
         Some((worker, g)) => {
@@ -297,6 +302,7 @@ pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
 /// Leaves the token, which ends the wait of `g` now or its next one at once. From any thread.
 #[inline]
 pub(crate) fn unpark(g: &G) {
+    let _quiet = tsan::quiet();
     let local = Worker::with_current(|worker| match worker {
         Some(worker) if g.is_home(worker) => {
             worker.unpark_local(g);
@@ -317,6 +323,15 @@ pub(crate) fn park_for_user(deadline: Option<Instant>) {
     if observe::is_on() {
         with_current(|g| observe::touch(Op::Park, g));
     }
+    wait_for_users_token(deadline);
+    if observe::is_on() {
+        with_current(|g| observe::acquire_at(token_of(g)));
+    }
+}
+
+#[inline(always)]
+fn wait_for_users_token(deadline: Option<Instant>) {
+    let _quiet = tsan::quiet();
     // SAFETY: used within this function only.
     if let Some((worker, g)) = running(unsafe { Worker::current() }) {
         let token = &g.pinned(worker).user_token;
@@ -325,9 +340,6 @@ pub(crate) fn park_for_user(deadline: Option<Instant>) {
         }
     } else {
         park_thread_for_user(deadline);
-    }
-    if observe::is_on() {
-        with_current(|g| observe::acquire_at(token_of(g)));
     }
 }
 
@@ -356,6 +368,7 @@ pub(crate) fn unpark_for_user(g: &G) {
     if observe::touch(Op::Unpark, g) {
         observe::release_at(token_of(g));
     }
+    let _quiet = tsan::quiet();
     let local = Worker::with_current(|worker| match worker {
         Some(worker) if g.is_home(worker) => {
             g.pinned(worker).user_token.set(true);
@@ -448,6 +461,7 @@ pub(crate) fn switch_out(pinned: &Pinned, state: RunState) {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn yield_now() {
+    let _quiet = tsan::quiet();
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
         Some(_) if observe::is_explored() => {

@@ -14,11 +14,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let toolchain = Toolchain::find()?;
     let library = sources::find(&toolchain, options.rust_src.as_deref())?;
     let symbolizer = symbolizer::find(&std::env::var_os("PATH").unwrap_or_default())?;
-    let target = target_folder(options)?;
+    let Program { target, lisle } = Program::find(options)?;
     let sysroot = sysroot::build(&toolchain, &library, &target)?;
     let tally = Tally::begin(&target)?;
     let mut command = prepare(&toolchain, &sysroot, &target, &options.cargo)?;
-    command.envs(runner::settings(&tally, &symbolizer, options.raw)?);
+    command.envs(runner::settings(&tally, &symbolizer, lisle, options.raw)?);
     let status = command.status().map_err(|error| format!("cargo could not be started: {error}"))?;
     let summary = tally.end();
     if let Some(text) = summary.text() {
@@ -30,24 +30,38 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
-/// The target folder of ours: other flags than usual, so no cache in common.
-fn target_folder(options: &Options) -> Result<PathBuf, Failure> {
-    if let Some(named) = options.of_cargo("--target-dir") {
-        return std::path::absolute(&named).map_err(|error| format!("--target-dir {named}: {error}"));
+/// What cargo knows of the program.
+struct Program {
+    /// The target folder of ours: other flags than usual, so no cache in common.
+    target: PathBuf,
+    /// Where lisle's source is.
+    lisle: Option<String>,
+}
+
+impl Program {
+    fn find(options: &Options) -> Result<Self, Failure> {
+        let mut command = cargo();
+        command.args(["metadata", "--format-version=1"]);
+        if let Some(manifest) = options.of_cargo("--manifest-path") {
+            command.args(["--manifest-path", &manifest]);
+        }
+        let output = command.output().map_err(|error| format!("cargo metadata could not be started: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr)));
+        }
+        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("cargo metadata makes no sense: {error}"))?;
+        let target = match options.of_cargo("--target-dir") {
+            Some(named) => std::path::absolute(&named).map_err(|error| format!("--target-dir {named}: {error}"))?,
+            None => Path::new(metadata["target_directory"].as_str().unwrap_or("target")).join("race"),
+        };
+        let packages = metadata["packages"].as_array().into_iter().flatten();
+        let lisle = packages.into_iter().find(|package| package["name"] == "lisle");
+        let manifest = lisle.and_then(|package| package["manifest_path"].as_str());
+        let lisle =
+            manifest.and_then(|manifest| manifest.strip_suffix("Cargo.toml")).map(|folder| format!("{folder}src/"));
+        Ok(Self { target, lisle })
     }
-    let mut metadata = cargo();
-    metadata.args(["metadata", "--no-deps", "--format-version=1"]);
-    if let Some(manifest) = options.of_cargo("--manifest-path") {
-        metadata.args(["--manifest-path", &manifest]);
-    }
-    let output = metadata.output().map_err(|error| format!("cargo metadata could not be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr)));
-    }
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata makes no sense: {error}"))?;
-    let folder = metadata["target_directory"].as_str().ok_or("cargo metadata names no target folder")?;
-    Ok(Path::new(folder).join("race"))
 }
 
 fn prepare(

@@ -84,24 +84,33 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+/// A report in words of goroutines. `lisle`: where its source is.
+pub(crate) struct Told<'a> {
+    pub(crate) report: &'a Report,
+    pub(crate) lisle: Option<&'a str>,
+}
+
+impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.names();
-        let mut folded = 0;
+        let Self { report, lisle } = *self;
+        let names = report.names();
+        // Of the stack that is written: the frames left out since the last that was shown, and whether one was shown.
+        let (mut folded, mut shown) = (0, false);
         writeln!(f, "{RULE}")?;
         let is_content = |line: &String| !line.is_empty() && !line.starts_with("SUMMARY: ");
-        let end = self.lines.iter().rposition(is_content).map_or(0, |last| last + 1);
-        for line in &self.lines[..end] {
+        let end = report.lines.iter().rposition(is_content).map_or(0, |last| last + 1);
+        for line in &report.lines[..end] {
             if let Some(frame) = Frame::parse(line) {
-                if frame.is_runtimes() {
+                if frame.is_runtimes(lisle) {
                     folded += 1;
                     continue;
                 }
                 unfold(f, &mut folded)?;
                 writeln!(f, "{frame}")?;
+                shown = true;
                 continue;
             }
-            unfold(f, &mut folded)?;
+            end_stack(f, &mut folded, &mut shown)?;
             if let Some(kind) = line.strip_prefix(WARNING) {
                 let kind = kind.split(" (pid=").next().unwrap_or(kind);
                 writeln!(f, "WARNING: {}", kind.to_uppercase())?;
@@ -113,9 +122,17 @@ impl fmt::Display for Report {
                 writeln!(f, "{}", headline(line, &names))?;
             }
         }
-        unfold(f, &mut folded)?;
+        end_stack(f, &mut folded, &mut shown)?;
         write!(f, "{RULE}")
     }
+}
+
+/// What lies below the last frame of the user's is of no interest, unless it is all that there is.
+fn end_stack(f: &mut fmt::Formatter<'_>, folded: &mut usize, shown: &mut bool) -> fmt::Result {
+    if std::mem::take(shown) {
+        *folded = 0;
+    }
+    unfold(f, folded)
 }
 
 /// Tells of the frames that were left out.
@@ -202,31 +219,24 @@ impl<'a> Frame<'a> {
         Some(Self { function: plain(function), place })
     }
 
-    fn is_runtimes(&self) -> bool {
-        const BEGINNINGS: [&str; 16] = [
-            "std::",
-            "core::",
-            "alloc::",
-            "test::",
-            "<std::",
-            "<core::",
-            "<alloc::",
-            "<test::",
-            "lisle::",
-            "<lisle::",
-            "corosensei::",
-            "<corosensei::",
-            "__rust",
-            "_start",
-            "__libc",
-            "<null>",
+    /// Whether it is lisle's, whose source is in the folder `lisle`, std's, or of what lies below both.
+    fn is_runtimes(&self, lisle: Option<&str>) -> bool {
+        const PLACES: [&str; 6] = [
+            "/library/core/src/",
+            "/library/std/src/",
+            "/library/alloc/src/",
+            "/library/test/src/",
+            "/compiler-rt/",
+            "/corosensei-",
         ];
-        self.function.is_empty()
-            || BEGINNINGS.iter().any(|with| self.function.starts_with(with))
-            || self.function == "main"
-            || self.place.contains("/library/core/src/")
-            || self.place.contains("/library/std/src/")
-            || self.place.contains("/library/alloc/src/")
+        const NAMES: [&str; 8] =
+            ["std::", "core::", "alloc::", "test::", "lisle::", "corosensei::", "__rust_try", "stack_init_trampoline"];
+        if self.place.starts_with('/') {
+            return lisle.is_some_and(|lisle| self.place.starts_with(lisle))
+                || PLACES.iter().any(|part| self.place.contains(part));
+        }
+        let name = self.function.trim_start_matches(['<', '&']);
+        matches!(name, "" | "null>" | "main" | "_start") || NAMES.iter().any(|with| name.starts_with(with))
     }
 }
 
@@ -235,7 +245,11 @@ impl fmt::Display for Frame<'_> {
         let here = std::env::current_dir().unwrap_or_default();
         let place = std::path::Path::new(self.place);
         let place = place.strip_prefix(&here).unwrap_or(place);
-        write!(f, "  {}()\n      {}", self.function, place.display())
+        write!(f, "  {}()", self.function)?;
+        if self.place != "<null>" {
+            write!(f, "\n      {}", place.display())?;
+        }
+        Ok(())
     }
 }
 
@@ -278,14 +292,15 @@ WARNING: ThreadSanitizer: data race (pid=4711)
   Write of size 8 at 0x720800000010 by thread T5:
     #0 core::ptr::write::h0123456789abcdef /src/library/core/src/ptr/mod.rs:1500:9 (racy+0xab) (BuildId: 00)
     #1 racy::main::_$u7b$$u7b$closure$u7d$$u7d$::hfedcba9876543210 /home/me/racy/src/main.rs:12:9 (racy+0x12)
-    #2 lisle::sched::task::run /lisle/src/sched/task.rs:99:5 (racy+0x13)
+    #2 run<()> /lisle/src/sched/task.rs:99:5 (racy+0x13)
     #3 lisle::sched::worker::enter /lisle/src/sched/worker.rs:745:5 (racy+0x14)
 
   Previous write of size 8 at 0x720800000010 by thread T4 (mutexes: write M0):
     [failed to restore the stack]
 
   Location is heap block of size 8 at 0x720800000010 allocated by main thread:
-    #0 malloc <null> (racy+0x15)
+    #0 malloc /rustc/llvm/compiler-rt/lib/tsan/rtl/interceptors.cpp:670:5 (racy+0x15)
+    #1 c_code <null> (racy+0x19)
 
   Thread T5 'goroutine 7 "the writer"' (tid=12, running) created by main thread at:
     #0 racy::main /home/me/racy/src/main.rs:10:5 (racy+0x16)
@@ -300,7 +315,7 @@ SUMMARY: ThreadSanitizer: data race /home/me/racy/src/main.rs:12:9 in racy::main
     fn told(text: &str) -> String {
         let events = Reader::default().read(text);
         match events.as_slice() {
-            [Event::Report(report)] => report.to_string(),
+            [Event::Report(report)] => Told { report, lisle: Some("/lisle/src/") }.to_string(),
             other => panic!("{other:?}"),
         }
     }
@@ -313,14 +328,13 @@ Write of size 8 at 0x720800000010 by goroutine 7 ("the writer"):
   ... a frame of lisle or std
   racy::main::{{closure}}()
       /home/me/racy/src/main.rs:12:9
-  ... 2 frames of lisle and std
 
 Previous write of size 8 at 0x720800000010 by goroutine 6 (mutexes: write M0):
   (its stack is forgotten: TSAN_OPTIONS=history_size=7 remembers more)
 
 Location is heap block of size 8 at 0x720800000010 allocated by main thread:
-  malloc()
-      <null>
+  ... a frame of lisle or std
+  c_code()
 
 Goroutine 7 ("the writer") (running) created by main thread at:
   racy::main()

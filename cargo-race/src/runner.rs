@@ -3,7 +3,7 @@
 //! ThreadSanitizer writes them to files, one for each process, whose names begin with ours: programs that the program
 //! starts write theirs there, too.
 
-use crate::report::{Event, Reader};
+use crate::report::{Event, Reader, Told};
 use crate::{Failure, RACE_STATUS};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,6 +20,7 @@ use std::time::Duration;
 pub(crate) const COMMAND: &str = "__run";
 const FOLDER: &str = "CARGO_RACE_REPORTS";
 const RAW: &str = "CARGO_RACE_RAW";
+const LISLE: &str = "CARGO_RACE_LISLE";
 const OPTIONS: &str = "TSAN_OPTIONS";
 /// How often new reports are looked for while the program runs.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -78,7 +79,14 @@ impl Tally {
 }
 
 /// The environment that makes ThreadSanitizer write where runners read.
-pub(crate) fn settings(tally: &Tally, symbolizer: &Path, raw: bool) -> Result<Vec<(&'static str, OsString)>, Failure> {
+///
+/// `lisle`: where lisle's source is, if it is used.
+pub(crate) fn settings(
+    tally: &Tally,
+    symbolizer: &Path,
+    lisle: Option<String>,
+    raw: bool,
+) -> Result<Vec<(&'static str, OsString)>, Failure> {
     let users = std::env::var(OPTIONS).unwrap_or_default();
     if users.contains("log_path=") {
         return Err("TSAN_OPTIONS has log_path: cargo race reads the reports itself, and writes them to stderr".into());
@@ -89,6 +97,7 @@ pub(crate) fn settings(tally: &Tally, symbolizer: &Path, raw: bool) -> Result<Ve
         quoted(symbolizer)
     );
     let mut settings = vec![(OPTIONS, options.into()), (FOLDER, tally.0.clone().into_os_string())];
+    settings.extend(lisle.map(|lisle| (LISLE, lisle.into())));
     if raw {
         settings.push((RAW, "1".into()));
     }
@@ -106,6 +115,7 @@ struct Run {
     prefix: String,
     read: BTreeMap<OsString, (u64, Reader)>,
     raw: bool,
+    lisle: Option<String>,
     summary: Summary,
 }
 
@@ -124,6 +134,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         prefix: format!("log-{}", std::process::id()),
         read: BTreeMap::new(),
         raw: std::env::var_os(RAW).is_some(),
+        lisle: std::env::var(LISLE).ok(),
         summary: Summary::default(),
     };
     run.run(program, rest)
@@ -178,8 +189,9 @@ impl Run {
                 let (position, reader) = self.read.entry(name).or_default();
                 let new = read_from(&file.path(), position);
                 let events = reader.read(&new);
+                let lisle = self.lisle.as_deref();
                 for event in events {
-                    show(&event, self.raw, &mut self.summary);
+                    show(&event, self.raw, lisle, &mut self.summary);
                 }
             }
         }
@@ -197,11 +209,11 @@ fn read_from(path: &Path, position: &mut u64) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn show(event: &Event, raw: bool, summary: &mut Summary) {
+fn show(event: &Event, raw: bool, lisle: Option<&str>, summary: &mut Summary) {
     let text = match event {
         Event::Report(report) => {
             summary.reports += 1;
-            if raw { report.raw() } else { report.to_string() }
+            if raw { report.raw() } else { Told { report, lisle }.to_string() }
         }
         Event::Suppressed(count) => {
             summary.suppressed += count;

@@ -39,6 +39,7 @@ use crate::debug::unwind::Registers;
 use crate::local::Locals;
 use crate::park::WaitReason;
 use crate::stack::Stack;
+use crate::tsan;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -170,6 +171,8 @@ pub(crate) struct G {
     pub(crate) created_at: &'static Location<'static>,
     pub(crate) extra: Option<Box<Extra>>,
     pub(crate) joiner: UnsafeCell<NonNull<G>>,
+    /// What ThreadSanitizer knows it as; without it, nothing.
+    pub(crate) fiber: tsan::Fiber,
 }
 
 // SAFETY: every field is immutable after publication, atomic, or guarded by the rules in the table above;
@@ -210,6 +213,7 @@ impl G {
             extra,
             joiner: UnsafeCell::new(NonNull::dangling()),
             pinned: Cell::new(std::ptr::null()),
+            fiber: tsan::Fiber::none(),
         }
     }
 
@@ -334,7 +338,10 @@ impl G {
         // SAFETY: home thread. Only `start`, `resume` and `retire` touch the slot, and none is re-entered
         // for the same goroutine, since a running goroutine is in no queue.
         let coroutine = unsafe { &mut *slot };
-        matches!(coroutine.resume(()), corosensei::CoroutineResult::Return(()))
+        let back = self.fiber.enter();
+        let ended = matches!(coroutine.resume(()), corosensei::CoroutineResult::Return(()));
+        self.fiber.leave(back, ended);
+        ended
     }
 
     /// The goroutine has returned: it is nobody's from now on. Returns its stack.
@@ -414,6 +421,7 @@ impl Clone for GRef {
 impl Drop for GRef {
     #[inline]
     fn drop(&mut self) {
+        let _quiet = tsan::quiet();
         // The only reference cannot be copied meanwhile, so a plain load finds out that it is the only one.
         let only = self.references.load(Ordering::Acquire) == 1;
         if only || self.references.fetch_sub(1, Ordering::Release) == 1 {

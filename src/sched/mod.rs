@@ -315,7 +315,7 @@ impl Scheduler {
         {
             return Err(why.into());
         }
-        Ok(())
+        crate::tsan::admit()
     }
 
     /// Queues a fresh goroutine: with its spawner if that is one of our regular workers, else for all.

@@ -41,7 +41,7 @@ pub(crate) struct TaskMemory {
 static SHARED: [Mutex<Vec<Vec<Block>>>; SIZES.len()] = [const { Mutex::new(Vec::new()) }; SIZES.len()];
 
 fn class_of(layout: Layout) -> Option<usize> {
-    if cfg!(feature = "sanitizer") || layout.align() > ALIGN {
+    if cfg!(feature = "sanitizer") || crate::tsan::IS_ON || layout.align() > ALIGN {
         return None;
     }
     SIZES.iter().position(|&size| layout.size() <= size)

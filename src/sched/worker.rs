@@ -31,6 +31,7 @@ use crate::report::AbortOnUnwind;
 use crate::stack::cache::StackCache;
 use crate::stack::slab;
 use crate::timer::{TimerKey, Timers};
+use crate::tsan;
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use ready::Ready;
@@ -334,9 +335,10 @@ impl Worker {
         unsafe { WORKER.get().as_ref() }
     }
 
-    /// Calls `f` with the calling thread's worker.
+    /// Calls `f`, which is none of the user's, with the calling thread's worker.
     #[inline(always)]
     pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Self>) -> R) -> R {
+        let _quiet = tsan::quiet();
         // SAFETY: `f` cannot keep it.
         f(unsafe { Self::current() })
     }
@@ -361,6 +363,8 @@ impl Worker {
         body: impl FnOnce(&Self),
     ) {
         let _signal_stack = crate::stack::overflow::SignalStack::install();
+        tsan::begin_thread();
+        let _quiet = tsan::quiet();
         let deque = shared.deque.lock().unwrap_or_else(PoisonError::into_inner).take();
         let range = slab::range().expect("the runtime has reserved the stacks' range");
         let stacks = RefCell::new(StackCache::new(scheduler.config.stack_size));
@@ -665,6 +669,8 @@ impl Worker {
                 return None;
             }
         };
+        let (low, high) = stack.bounds();
+        tsan::begin_stack(low, high + crate::stack::RESERVED);
         g.start(self, stack, enter);
         let started = &self.shared.counters.started;
         started.store(started.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -743,6 +749,7 @@ fn enter(g: NonNull<G>, yielder: &Yielder) {
         let worker = worker.expect("goroutines run on workers");
         g.pinned(worker).yielder.set(yielder);
     });
+    let _loud = tsan::loud();
     // SAFETY: the first and only call, on the goroutine's own stack.
     unsafe { (g.vtable.run)(g) };
 }
