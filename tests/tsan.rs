@@ -106,7 +106,7 @@ programs! {
         }
     }
 
-    race a_goroutine_that_has_ended_is_remembered ("finished", "goroutine") {
+    race a_goroutine_that_has_ended_is_remembered ("'ended goroutine") {
         let (_, share) = shared();
         let (done, is_done) = (Arc::new(std::sync::atomic::AtomicBool::new(false)), share());
         let (first, ended) = (share(), Arc::clone(&done));

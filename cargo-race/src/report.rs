@@ -1,6 +1,6 @@
 //! Reports of ThreadSanitizer, told in the words of goroutines, as Go tells of races.
 //!
-//! ThreadSanitizer knows each goroutine as a thread whose name lisle has set (`goroutine 7 "worker"`). Here the numbers of
+//! ThreadSanitizer knows each goroutine as a thread whose name lisle has set (`goroutine 7 "worker"`, or `ended goroutine 7`). Here the numbers of
 //! these threads give way to those names, and runs of frames of lisle and std become one line. What is not understood
 //! stays as it is.
 
@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 const RULE: &str = "==================";
+/// How the names of goroutines begin.
+const GOROUTINE: &str = "goroutine ";
 const WARNING: &str = "WARNING: ThreadSanitizer: ";
 
 /// What a file tells.
@@ -178,12 +180,14 @@ impl<'a> Creation<'a> {
             None => (head, None),
         };
         let (state, by) = rest.split_once(", ")?.1.split_once(')')?;
+        let ended = name.and_then(|name| name.strip_prefix("ended ")).filter(|name| name.starts_with(GOROUTINE));
+        let (name, state) = if ended.is_some() { (ended, "finished") } else { (name, state) };
         Some(Self { number, name, state, by: by.trim_start() })
     }
 
     fn who(&self) -> String {
         match self.name {
-            Some(name) if name.starts_with("goroutine ") => match name.split_once(" \"") {
+            Some(name) if name.starts_with(GOROUTINE) => match name.split_once(" \"") {
                 Some((number, name)) => format!("{number} (\"{})", name),
                 None => name.to_owned(),
             },
@@ -305,7 +309,7 @@ WARNING: ThreadSanitizer: data race (pid=4711)
   Thread T5 'goroutine 7 "the writer"' (tid=12, running) created by main thread at:
     #0 racy::main /home/me/racy/src/main.rs:10:5 (racy+0x16)
 
-  Thread T4 'goroutine 6' (tid=0, finished) created by thread T5 at:
+  Thread T4 'ended goroutine 6' (tid=0, running) created by thread T5 at:
     #0 racy::main /home/me/racy/src/main.rs:11:5 (racy+0x17)
 
 SUMMARY: ThreadSanitizer: data race /home/me/racy/src/main.rs:12:9 in racy::main

@@ -363,6 +363,7 @@ impl G {
         // coroutine has returned, so `into_stack` unwinds nothing; the locals were cleared by the goroutine
         // itself, and the other fields need no drop.
         let coroutine = unsafe { (&raw const (*pinned).coroutine).read() };
+        self.fiber.retire(self.id, self.name());
         ManuallyDrop::into_inner(coroutine.into_inner()).into_stack()
     }
 }

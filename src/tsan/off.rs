@@ -38,6 +38,9 @@ impl Fiber {
     pub(crate) fn leave(&self, _back: Back, _ended: bool) {}
 
     #[inline(always)]
+    pub(crate) fn retire(&self, _id: u64, _name: Option<&str>) {}
+
+    #[inline(always)]
     pub(crate) fn cancel(&self) {}
 }
 

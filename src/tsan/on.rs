@@ -26,7 +26,7 @@
 //!
 //! # Memory
 //! - A stack that is used again is mapped anew (`begin_stack`), or the accesses of the one before would race with those of
-//!   the one now.
+//!   the one now; and its addresses are declared free, or a lock on it would order both.
 //! - The last 256 fibers that ended are kept, since a race with a goroutine that has ended can be reported only as long as
 //!   ThreadSanitizer remembers it.
 //! - A fiber takes five memory maps, so there can be `vm.max_map_count` / 5 of them. [`admit`] refuses before that.
@@ -42,12 +42,13 @@ use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::io;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, Once, OnceLock, PoisonError};
 
 /// Whether ThreadSanitizer watches.
 pub(crate) const IS_ON: bool = true;
 
-// The interface of compiler-rt: `sanitizer/tsan_interface.h`, and the annotations of `tsan_interface_ann.cpp`.
+// The interface of compiler-rt: `sanitizer/tsan_interface.h`, the annotations of `tsan_interface_ann.cpp`, and, from what
+// `tsan_interface_java.h` has for virtual machines, the way to say that a part of a heap is free.
 unsafe extern "C" {
     fn __tsan_acquire(address: *mut c_void);
     fn __tsan_release(address: *mut c_void);
@@ -60,6 +61,8 @@ unsafe extern "C" {
     fn __tsan_set_fiber_name(fiber: *mut c_void, name: *const c_char);
     fn __tsan_ignore_thread_begin();
     fn __tsan_ignore_thread_end();
+    fn __tsan_java_init(heap: usize, length: usize);
+    fn __tsan_java_free(start: usize, length: usize);
     fn AnnotateIgnoreSyncBegin(file: *const c_char, line: c_int);
     fn AnnotateIgnoreSyncEnd(file: *const c_char, line: c_int);
 }
@@ -186,13 +189,10 @@ impl Fiber {
 
     /// Makes it: its first step comes after what the caller has done so far.
     pub(crate) fn create(&self, id: u64, name: Option<&str>) {
-        let name = name.map_or_else(|| format!("goroutine {id}"), |name| format!("goroutine {id} \"{name}\""));
-        let name = CString::new(name.replace('\0', "")).unwrap_or_default();
         LIVE.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the fiber is switched to in `enter` only, and destroyed in `end`.
         let fiber = ordering(|| unsafe { __tsan_create_fiber(0) });
-        // SAFETY: just made; the name is copied.
-        unsafe { __tsan_set_fiber_name(fiber, name.as_ptr()) };
+        rename(fiber, "goroutine", id, name);
         self.fiber.store(fiber, Ordering::Relaxed);
         release(self.address());
     }
@@ -226,6 +226,7 @@ impl Fiber {
     #[inline(always)]
     pub(crate) fn leave(&self, back: Back, ended: bool) {
         if ended {
+            // Or ThreadSanitizer would complain at its end.
             end_quiet();
         } else {
             self.depth.store(DEPTH.get(), Ordering::Relaxed);
@@ -236,9 +237,14 @@ impl Fiber {
         // SAFETY: `enter` came from there, on this very thread.
         unsafe { __tsan_switch_to_fiber(back.0, NO_EDGE) };
         DEPTH.set(back.1);
-        if ended {
-            self.end();
-        }
+    }
+
+    /// The goroutine has ended.
+    pub(crate) fn retire(&self, id: u64, name: Option<&str>) {
+        let _quiet = quiet();
+        // It stays with ThreadSanitizer for a while, which does not know that it has ended.
+        rename(self.fiber.load(Ordering::Relaxed), "ended goroutine", id, name);
+        self.end();
     }
 
     /// The goroutine will never start: the caller, who drops its closure, goes on from its creation.
@@ -260,6 +266,14 @@ impl Fiber {
             unsafe { __tsan_destroy_fiber(std::ptr::with_exposed_provenance_mut(oldest)) };
         }
     }
+}
+
+/// The name by which reports know the fiber. `cargo race` takes it apart.
+fn rename(fiber: *mut c_void, what: &str, id: u64, name: Option<&str>) {
+    let name = name.map_or_else(String::new, |name| format!(" \"{}\"", name.replace('\0', "")));
+    let name = CString::new(format!("{what} {id}{name}")).unwrap_or_default();
+    // SAFETY: a fiber that is not destroyed; the name is copied.
+    unsafe { __tsan_set_fiber_name(fiber, name.as_ptr()) };
 }
 
 /// Whether there can be one more goroutine.
@@ -284,11 +298,19 @@ pub(crate) fn admit() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::OutOfMemory, text))
 }
 
-/// A goroutine gets a stack: what others did there is forgotten.
+/// A goroutine gets a stack: what others did there is forgotten, and so are the locks that lay there.
 ///
 /// The caller owns the stack, and nothing on it is alive.
 pub(crate) fn begin_stack(low: usize, high: usize) {
+    static HEAP: Once = Once::new();
     let length = high - low;
+    HEAP.call_once(|| {
+        let (start, end) = crate::stack::slab::range().expect("a stack lies in the stacks' range").bounds();
+        // SAFETY: once in the process, before any other call of this kind.
+        unsafe { __tsan_java_init(start, end - start) };
+    });
+    // SAFETY: a part of that range, in which nothing is alive. The memory itself is not touched.
+    unsafe { __tsan_java_free(low, length) };
     let at = std::ptr::with_exposed_provenance_mut(low);
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     let flags = flags | libc::MAP_FIXED | libc::MAP_NORESERVE;
