@@ -451,10 +451,12 @@ pub(crate) fn leave_traces(pinned: &Pinned, state: RunState) {
 
 #[inline(always)]
 pub(crate) fn switch_out(pinned: &Pinned, state: RunState) {
+    tsan::suspending();
     leave_traces(pinned, state);
     // SAFETY: the yielder lives on this goroutine's stack from its entry to its end, and we run on that
     // stack now (`keep_thread::reason_to` has compared the stack pointer with its bounds).
     unsafe { (*pinned.yielder.get()).suspend(()) };
+    tsan::resumed();
 }
 
 /// Lets others run, if the goroutine may switch at all. On an OS thread: the kernel's yield.

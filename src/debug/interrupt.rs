@@ -111,6 +111,7 @@ fn install() {
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let _quiet = crate::tsan::quiet();
     // SAFETY: the calling thread's errno, which is put back.
     let errno = unsafe { *libc::__errno_location() };
     // SAFETY: no pointers.
@@ -125,6 +126,7 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
         *outcome = Worker::with_current(|worker| worker.and_then(|worker| walk(worker, registers, addresses)));
         REQUEST.word.store(DONE, Ordering::Release);
     } else {
+        let _loud = crate::tsan::loud();
         call_previous(signal, info, context);
     }
     // SAFETY: as above.

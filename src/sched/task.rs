@@ -74,10 +74,11 @@ where
 {
     let g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.is_local, new.extra);
     let body = UnsafeCell::new(ManuallyDrop::new(Body::<F, T>::Unstarted(f)));
-    let memory = task_memory::allocate(Layout::new::<Task<F, T>>()).cast::<Task<F, T>>();
+    let memory;
     {
         // Those who wake it look at it, and have not synchronised with its creator.
         let _quiet = tsan::quiet();
+        memory = task_memory::allocate(Layout::new::<Task<F, T>>()).cast::<Task<F, T>>();
         // SAFETY: new memory of the right layout.
         unsafe { memory.write(Task { g, scope: new.scope, body }) };
     }

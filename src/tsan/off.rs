@@ -38,11 +38,20 @@ impl Fiber {
     pub(crate) fn leave(&self, _back: Back, _ended: bool) {}
 
     #[inline(always)]
+    pub(crate) fn share_thread(&self) {}
+
+    #[inline(always)]
     pub(crate) fn retire(&self, _id: u64, _name: Option<&str>) {}
 
     #[inline(always)]
     pub(crate) fn cancel(&self) {}
 }
+
+#[inline(always)]
+pub(crate) fn suspending() {}
+
+#[inline(always)]
+pub(crate) fn resumed() {}
 
 #[inline(always)]
 pub(crate) fn begin_thread() {}

@@ -6,7 +6,11 @@
 //!
 //! - *Each goroutine is a fiber of its own* ([`Fiber`]), made where `go` is called (that is the stack that reports show,
 //!   and the edge from the creator), and switched to around each slice, without an edge. Both switches are on the worker's
-//!   side of the change of stacks. The functions that are entered on one side and left on the other cancel out.
+//!   side of the change of stacks. ThreadSanitizer keeps a stack of the functions that a fiber is in, and the worker's frames
+//!   between the two switches come and go on it while the goroutine waits: so there are frames without meaning on top of
+//!   the goroutine's own for them to take away ([`suspending`], [`resumed`]).
+//! - *Goroutines that share a thread by right are one thread* ([`Fiber::share_thread`]): what `go_local` starts, and who
+//!   starts it, may share what is not `Send`.
 //! - *The scheduler is quiet* ([`quiet`]): within the guard neither accesses nor synchronisation count. A worker's thread
 //!   is quiet but for its goroutines, and so is a goroutine in what it does to its worker (`Worker::with_current`), to the
 //!   inside of a channel, and in a park. A goroutine that does not run is always quiet, since it stands in a park: so the
@@ -41,7 +45,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::io;
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, Once, OnceLock, PoisonError};
 
 /// Whether ThreadSanitizer watches.
@@ -50,6 +54,8 @@ pub(crate) const IS_ON: bool = true;
 // The interface of compiler-rt: `sanitizer/tsan_interface.h`, the annotations of `tsan_interface_ann.cpp`, and, from what
 // `tsan_interface_java.h` has for virtual machines, the way to say that a part of a heap is free.
 unsafe extern "C" {
+    fn __tsan_func_entry(caller: *const c_void);
+    fn __tsan_func_exit();
     fn __tsan_acquire(address: *mut c_void);
     fn __tsan_release(address: *mut c_void);
     fn __tsan_read1(address: *mut c_void);
@@ -158,6 +164,31 @@ fn thread() -> usize {
     DEPTH.with(|depth| std::ptr::from_ref(depth).addr())
 }
 
+/// What stands for the goroutines of the calling thread that share it.
+fn sharers() -> usize {
+    thread_local! {
+        static SHARERS: Cell<u64> = const { Cell::new(0) };
+    }
+    SHARERS.with(|sharers| std::ptr::from_ref(sharers).addr())
+}
+
+/// More than there are functions between the worker's switch to a fiber and the change of stacks.
+const FRAMES: usize = 8;
+
+/// The running goroutine is about to leave its stack.
+#[inline(always)]
+pub(crate) fn suspending() {
+    // SAFETY: taken back by `resumed`; the addresses of callers are not looked at.
+    (0..FRAMES).for_each(|_| unsafe { __tsan_func_entry(null()) });
+}
+
+/// It is back.
+#[inline(always)]
+pub(crate) fn resumed() {
+    // SAFETY: see above.
+    (0..FRAMES).for_each(|_| unsafe { __tsan_func_exit() });
+}
+
 /// The calling thread is going to run goroutines.
 pub(crate) fn begin_thread() {
     release(thread());
@@ -177,6 +208,7 @@ pub(crate) struct Fiber {
     fiber: AtomicPtr<c_void>,
     /// `DEPTH`, while it does not run.
     depth: AtomicU32,
+    shares_thread: AtomicBool,
 }
 
 /// The way back from a goroutine: the worker's fiber and its `DEPTH`.
@@ -184,7 +216,7 @@ pub(crate) struct Back(*mut c_void, u32);
 
 impl Fiber {
     pub(crate) const fn none() -> Self {
-        Self { fiber: AtomicPtr::new(null_mut()), depth: AtomicU32::new(0) }
+        Self { fiber: AtomicPtr::new(null_mut()), depth: AtomicU32::new(0), shares_thread: AtomicBool::new(false) }
     }
 
     /// Makes it: its first step comes after what the caller has done so far.
@@ -219,12 +251,18 @@ impl Fiber {
             begin_quiet();
         }
         DEPTH.set(depth.max(1));
+        if self.shares_thread.load(Ordering::Relaxed) {
+            acquire(sharers());
+        }
         back
     }
 
     /// The goroutine's stack has been left.
     #[inline(always)]
     pub(crate) fn leave(&self, back: Back, ended: bool) {
+        if self.shares_thread.load(Ordering::Relaxed) {
+            release(sharers());
+        }
         if ended {
             // Or ThreadSanitizer would complain at its end.
             end_quiet();
@@ -237,6 +275,11 @@ impl Fiber {
         // SAFETY: `enter` came from there, on this very thread.
         unsafe { __tsan_switch_to_fiber(back.0, NO_EDGE) };
         DEPTH.set(back.1);
+    }
+
+    /// From now on each of its slices comes after those before of all others of its thread for which this was called.
+    pub(crate) fn share_thread(&self) {
+        self.shares_thread.store(true, Ordering::Relaxed);
     }
 
     /// The goroutine has ended.
@@ -546,8 +589,11 @@ pub(crate) fn ended() {
     with_state(|state| state.waiting.remove(&me));
 }
 
-/// A variable that nothing protects is used, by way of a cell that cannot tear.
+/// A variable that nothing protects is used, by way of a cell that cannot tear. (Under an explorer the race detector looks.)
 pub(crate) fn access(access: Access) {
+    if crate::observe::is_explored() {
+        return;
+    }
     let at = std::ptr::without_provenance_mut(access.address);
     // SAFETY: the address is that of a cell; what lies there is not touched.
     unsafe { if access.writes { __tsan_write1(at) } else { __tsan_read1(at) } }
