@@ -15,7 +15,8 @@ use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A variable without any protection, as unsafe code has them.
+/// A variable without any protection, as unsafe code has them. (Those who race use it twice: when two accesses are made at
+/// the very same moment, ThreadSanitizer can miss them.)
 #[derive(Default)]
 struct Plain(UnsafeCell<u64>);
 
@@ -134,9 +135,11 @@ programs! {
             let place = Arc::clone(&place);
             go(move || {
                 let (from, to) = (place.0.0.get(), place.1.0.get());
-                // SAFETY: both are eight bytes, apart from each other. That others copy, too, is the race.
-                unsafe { libc::memcpy(to.cast(), from.cast(), std::hint::black_box(8)) };
-                yield_now();
+                for _ in 0..2 {
+                    // SAFETY: both are eight bytes, apart from each other. That others copy, too, is the race.
+                    unsafe { libc::memcpy(to.cast(), from.cast(), std::hint::black_box(8)) };
+                    yield_now();
+                }
             })
         });
         for copy in copies {
@@ -165,14 +168,17 @@ programs! {
         let senders = [(); 2].map(|()| {
             let (sender, variable) = (sender.clone(), share());
             go(move || {
-                sender.send(1).unwrap();
-                variable.add();
+                for _ in 0..2 {
+                    sender.send(1).unwrap();
+                    variable.add();
+                    yield_now();
+                }
             })
         });
         for handle in senders {
             handle.join().unwrap();
         }
-        assert_eq!(receiver.len(), 2);
+        assert_eq!(receiver.len(), 4);
     }
 
     race the_wrong_lock_protects_nothing ("goroutine") {
@@ -183,6 +189,7 @@ programs! {
                 let _guard = own.lock().unwrap();
                 variable.add();
                 yield_now();
+                variable.add();
             })
         });
         for adder in adders {

@@ -22,6 +22,9 @@ const FOLDER: &str = "CARGO_RACE_REPORTS";
 const RAW: &str = "CARGO_RACE_RAW";
 const LISLE: &str = "CARGO_RACE_LISLE";
 const OPTIONS: &str = "TSAN_OPTIONS";
+/// What is meant for cargo and not for the program, which may call cargo itself.
+const FOR_CARGO: [&str; 4] =
+    ["RUSTC_BOOTSTRAP", "CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "CARGO_ENCODED_RUSTDOCFLAGS"];
 /// How often new reports are looked for while the program runs.
 const INTERVAL: Duration = Duration::from_millis(50);
 
@@ -153,6 +156,9 @@ impl Run {
         let log = quoted(&self.folder.join(&self.prefix));
         let mut command = Command::new(program);
         command.args(arguments).env(OPTIONS, format!("{options} log_path={log}")).env_remove(RAW);
+        for name in FOR_CARGO {
+            command.env_remove(name);
+        }
         let status = match command.spawn() {
             Ok(child) => self.follow(child),
             Err(error) => {

@@ -184,6 +184,7 @@ impl WorkerShared {
 
     /// Looks at what lies in the inbox, from any thread: takes everything and puts it back.
     pub(crate) fn peek_deliveries(&self, mut look: impl FnMut(&G)) {
+        let _quiet = tsan::quiet();
         for g in self.inbox.take() {
             // SAFETY: the reference that `deliver` handed over is ours until we push it again. Nobody else
             // pushes it meanwhile, since its PENDING bit stays set.
@@ -219,6 +220,7 @@ impl WorkerShared {
         if !super::watchdog::barrier_is_available() {
             return;
         }
+        let _quiet = tsan::quiet();
         self.inspected.fetch_add(1, Ordering::SeqCst);
         super::watchdog::barrier_on_all_threads();
         // SAFETY: non-null means that the goroutine had not ended when the barrier passed, and its worker
