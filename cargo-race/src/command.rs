@@ -7,8 +7,9 @@ use crate::{Failure, RACE_STATUS, sources, symbolizer, sysroot};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// By which lisle knows that it is built for ThreadSanitizer.
-const CFG: &str = "--cfg=lisle_tsan";
+/// By which lisle knows that it is built for ThreadSanitizer; and rustix that it is to make its system calls by way of
+/// libc, where ThreadSanitizer sees them, and can deliver signals meanwhile.
+const CFGS: [&str; 2] = ["--cfg=lisle_tsan", "--cfg=rustix_use_libc"];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let toolchain = Toolchain::find()?;
@@ -81,7 +82,8 @@ fn prepare(
     command.env_remove(format!("CARGO_TARGET_{}_RUNNER", toolchain.host().to_uppercase().replace('-', "_")));
     command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target);
     let mut flags: Vec<String> = sysroot::FLAGS.map(str::to_owned).to_vec();
-    flags.extend([CFG.to_owned(), format!("--sysroot={}", sysroot.display())]);
+    flags.extend(CFGS.map(str::to_owned));
+    flags.push(format!("--sysroot={}", sysroot.display()));
     for name in ["RUSTFLAGS", "RUSTDOCFLAGS"] {
         command.env_remove(name).env(format!("CARGO_ENCODED_{name}"), with_users_flags(name, &flags));
     }

@@ -228,6 +228,8 @@ impl Scheduler {
         let scheduler = Arc::clone(self);
         self.threads.fetch_add(1, Ordering::AcqRel);
         let body = move || Worker::main(shared, scheduler, kind, first);
+        // A thread comes after its creator, however its creator came to it.
+        let _loud = crate::tsan::loud();
         let started = std::thread::Builder::new().name(name).stack_size(self.config.worker_stack_size).spawn(body);
         if started.is_err() {
             self.threads.fetch_sub(1, Ordering::AcqRel);

@@ -23,6 +23,7 @@ use super::scan::{self, Hit};
 use super::worker::{Worker, WorkerShared};
 use super::{Scheduler, lock};
 use crate::report::{discard_payload, report};
+use crate::tsan;
 use crossbeam_utils::sync::{Parker, Unparker};
 use std::collections::HashSet;
 use std::fmt;
@@ -200,7 +201,11 @@ pub(crate) fn start(scheduler: &Arc<Scheduler>) -> io::Result<()> {
     barrier_is_available();
     let weak = Arc::downgrade(scheduler);
     let name = format!("{}-watchdog", scheduler.config.thread_name);
-    std::thread::Builder::new().name(name).spawn(move || watch(&weak, &parker))?;
+    std::thread::Builder::new().name(name).spawn(move || {
+        let _quiet = tsan::quiet();
+        let (weak, parker) = (weak, parker);
+        watch(&weak, &parker);
+    })?;
     Ok(())
 }
 
@@ -343,6 +348,7 @@ impl Seen {
             scheduler.watchdog.stuck.fetch_add(1, Ordering::Relaxed);
             if let Some(on_stuck) = &scheduler.config.on_stuck {
                 // A hook that panics has told so itself; the watchdog goes on.
+                let _loud = tsan::loud();
                 let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| on_stuck(&report)));
                 called.err().into_iter().for_each(discard_payload);
             }

@@ -405,6 +405,9 @@ impl Worker {
         WORKER.set(&raw const worker);
         body(&worker);
         WORKER.set(std::ptr::null());
+        if kind == Kind::Explorer {
+            tsan::end_explored();
+        }
         worker.leave();
     }
 

@@ -71,6 +71,9 @@ pub(crate) fn tell<E>(_edge: E) {}
 pub(crate) fn access<A>(_access: A) {}
 
 #[inline(always)]
+pub(crate) fn end_explored() {}
+
+#[inline(always)]
 pub(crate) fn served() {}
 
 #[inline(always)]

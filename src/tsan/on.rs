@@ -11,8 +11,8 @@
 //!   the goroutine's own for them to take away ([`suspending`], [`resumed`]).
 //! - *Goroutines that share a thread by right are one thread* ([`Fiber::share_thread`]): what `go_local` starts, and who
 //!   starts it, may share what is not `Send`.
-//! - *The scheduler is quiet* ([`quiet`]): within the guard neither accesses nor synchronisation count. A worker's thread
-//!   is quiet but for its goroutines, and so is a goroutine in what it does to its worker (`Worker::with_current`), to the
+//! - *The scheduler is quiet* ([`quiet`]): within the guard neither accesses nor synchronisation count. The threads of the
+//!   workers and the watchdog are quiet but for goroutines, and so is a goroutine in what it does to its worker (`Worker::with_current`), to the
 //!   inside of a channel, and in a park. A goroutine that does not run is always quiet, since it stands in a park: so the
 //!   worker's frames between the two switches, which every goroutine walks over, do not count either.
 //! - *What the scheduler orders by contract is told* ([`tell`], by way of `observe`): the edges of the race detector.
@@ -263,14 +263,13 @@ impl Fiber {
         if self.shares_thread.load(Ordering::Relaxed) {
             release(sharers());
         }
+        if crate::observe::is_explored() {
+            release(all());
+        }
+        self.depth.store(DEPTH.get(), Ordering::Relaxed);
         if ended {
             // Or ThreadSanitizer would complain at its end.
             end_quiet();
-        } else {
-            self.depth.store(DEPTH.get(), Ordering::Relaxed);
-        }
-        if crate::observe::is_explored() && !ended {
-            release(all());
         }
         // SAFETY: `enter` came from there, on this very thread.
         unsafe { __tsan_switch_to_fiber(back.0, NO_EDGE) };
@@ -536,6 +535,11 @@ impl Channel {
             }
         }
     }
+}
+
+/// The calling thread goes on after all that its goroutines have done.
+pub(crate) fn end_explored() {
+    acquire(all());
 }
 
 /// Tells ThreadSanitizer of an edge. (Not of those of atomics: it sees them itself.)
