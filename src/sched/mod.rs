@@ -555,6 +555,7 @@ impl Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
+        crate::observe::acquire(self);
         // No worker, hence no thief, is left.
         lock(&self.spare).drain(..).for_each(WorkerShared::release);
     }

@@ -351,6 +351,8 @@ impl Seen {
                 let _loud = tsan::loud();
                 let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| on_stuck(&report)));
                 called.err().into_iter().for_each(discard_payload);
+                // It is dropped with the runtime.
+                crate::observe::release(scheduler);
             }
         }
         if tell {
