@@ -10,6 +10,7 @@
 
 use super::unwind::{Cache, End, Outcome, Registers, StackMemory, unwind};
 use crate::sched::worker::{Worker, WorkerShared};
+use crate::tsan;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU64, Ordering};
@@ -52,6 +53,10 @@ static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 /// Walks the stack of this goroutine, which runs on that worker. `None`: it does not any more, or the thread does not
 /// answer.
 pub(super) fn stack_of(worker: &WorkerShared, goroutine: u64, out: &mut [usize]) -> Option<Outcome> {
+    // ThreadSanitizer holds signals back, and then tells handlers of registers that are long gone.
+    if tsan::IS_ON {
+        return None;
+    }
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     install();
@@ -111,7 +116,6 @@ fn install() {
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let _quiet = crate::tsan::quiet();
     // SAFETY: the calling thread's errno, which is put back.
     let errno = unsafe { *libc::__errno_location() };
     // SAFETY: no pointers.
@@ -126,7 +130,6 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
         *outcome = Worker::with_current(|worker| worker.and_then(|worker| walk(worker, registers, addresses)));
         REQUEST.word.store(DONE, Ordering::Release);
     } else {
-        let _loud = crate::tsan::loud();
         call_previous(signal, info, context);
     }
     // SAFETY: as above.
