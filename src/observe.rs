@@ -65,6 +65,12 @@ pub(crate) fn is_explored() -> bool {
     !EXPLORER.get().is_null()
 }
 
+/// What tells the goroutines of one explorer from those of another, which have the same numbers, and from all others.
+#[cfg(lisle_tsan)]
+pub(crate) fn world() -> usize {
+    EXPLORER.get().addr()
+}
+
 /// Calls `f` with this thread's explorer.
 #[inline(always)]
 pub(crate) fn with_explorer<R>(f: impl FnOnce(&Explorer) -> R) -> Option<R> {

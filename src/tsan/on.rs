@@ -448,7 +448,7 @@ enum Side {
 #[derive(Default)]
 struct State {
     channels: ByAddress<Channel>,
-    waiting: HashMap<u64, Proxy>,
+    waiting: HashMap<Who, Proxy>,
 }
 
 static STATE: LazyLock<Mutex<State>> = LazyLock::new(Mutex::default);
@@ -458,8 +458,15 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
     f(&mut STATE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn me() -> u64 {
-    crate::park::with_current(|g| g.id)
+/// A goroutine or thread: where its number is good, and the number.
+type Who = (usize, u64);
+
+fn who(id: u64) -> Who {
+    (crate::observe::world(), id)
+}
+
+fn me() -> Who {
+    who(crate::park::with_current(|g| g.id))
 }
 
 /// Takes over, or leaves, a clock. All of it under the lock, since a place may be freed when others come.
@@ -481,14 +488,14 @@ impl Deed {
 impl State {
     /// The caller takes over what the waiter has done before it waited. 0 is the caller itself.
     fn hear(&self, waiter: u64) {
-        if let Some(proxy) = self.waiting.get(&waiter) {
+        if let Some(proxy) = self.waiting.get(&who(waiter)) {
             Deed::Acquire(address(&proxy.from)).do_it();
         }
     }
 
     /// The waiter will take over what the caller has done so far.
     fn answer(&self, waiter: u64) {
-        if let Some(proxy) = self.waiting.get(&waiter) {
+        if let Some(proxy) = self.waiting.get(&who(waiter)) {
             Deed::Release(address(&proxy.to)).do_it();
         }
     }
