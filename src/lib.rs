@@ -58,6 +58,9 @@ mod clock;
 #[cfg_attr(loom, path = "observe_loom.rs")]
 mod observe;
 pub mod sync;
+#[cfg_attr(lisle_tsan, path = "tsan/on.rs")]
+#[cfg_attr(not(lisle_tsan), path = "tsan/off.rs")]
+mod tsan;
 
 /// Declares what exists outside the loom models only.
 macro_rules! not_under_loom {

@@ -61,7 +61,9 @@ impl Locals {
             let Some((_, value)) = latest else { break };
             // A destructor that panics must not stop the others, nor escape: the goroutine's result is
             // decided already. The panic hook has told it.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(move || drop(value))) {
+            let _loud = crate::tsan::loud();
+            let dropped = catch_unwind(AssertUnwindSafe(move || drop(value)));
+            if let Err(payload) = dropped {
                 crate::report::discard_payload(payload);
             }
         }

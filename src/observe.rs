@@ -11,7 +11,8 @@
 //! # What it costs when nobody watches
 //! An operation that may wait counts against its goroutine's budget anyhow; under the explorer that is always used up,
 //! so the way to a point is the cold one that is there already: no instruction is added. What has no budget looks at
-//! one thread-local word: a compare and a branch. With the feature `race` everything is told, always.
+//! one thread-local word: a compare and a branch. With the feature `race` everything is told, always; so it is in a program
+//! that is built for ThreadSanitizer, which is told the same edges (`tsan`).
 //!
 //! Rules: a point stands where the user called, under no lock of lisle's that another goroutine could want. (Should one
 //! be wanted all the same, `atomics::lock` lets its holder run.) Points are told in `try_…`, drops, unlocks and
@@ -21,6 +22,7 @@ use crate::debug::{lock_order, walk};
 use crate::race::detector::{self, Access, Edge};
 use crate::sched::g::G;
 use crate::testing::explorer::Explorer;
+use crate::tsan;
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
@@ -63,10 +65,13 @@ impl Drop for Exploring<'_> {
     }
 }
 
+/// Whether everything is told, always: to the race detector, or to ThreadSanitizer.
+const TELLS_ALL: bool = cfg!(feature = "race") || tsan::IS_ON;
+
 /// Whether somebody watches what this thread does.
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
-    cfg!(feature = "race") || !EXPLORER.get().is_null()
+    TELLS_ALL || !EXPLORER.get().is_null()
 }
 
 #[inline(always)]
@@ -80,9 +85,16 @@ pub(crate) fn is_explored() -> bool {
     EXPLORER.get().addr() > LOCK_ORDER.addr()
 }
 
+/// What tells the goroutines of one explorer from those of another, which have the same numbers, and from all others.
+#[cfg(lisle_tsan)]
+pub(crate) fn world() -> usize {
+    EXPLORER.get().addr()
+}
+
 /// Calls `f` with this thread's explorer.
 #[inline(always)]
 pub(crate) fn with_explorer<R>(f: impl FnOnce(&Explorer) -> R) -> Option<R> {
+    let _quiet = tsan::quiet();
     // SAFETY: set by `Exploring`, whose lifetime ends before the explorer's; `f` cannot keep it.
     is_explored().then(|| f(unsafe { &*EXPLORER.get() }))
 }
@@ -97,7 +109,7 @@ pub(crate) fn address<T: ?Sized>(object: &T) -> usize {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn enter<T: ?Sized>(op: Op, object: &T) -> bool {
-    let is_watched = crate::park::spend_budget() || cfg!(feature = "race");
+    let is_watched = crate::park::spend_budget() || TELLS_ALL;
     if is_watched {
         reach(At { op, object: address(object), other: 0, location: Location::caller() });
     }
@@ -126,7 +138,7 @@ pub(crate) fn touch_both<T: ?Sized, U: ?Sized>(op: Op, object: &T, other: &U) {
 
 #[inline(always)]
 fn reach(at: At) {
-    // With the feature `race` this is told where nobody watches, too.
+    // Where all is told this is where nobody watches, too.
     if !EXPLORER.get().is_null() {
         reach_watcher(at);
     }
@@ -245,9 +257,15 @@ const ME: u64 = 0;
 /// The caller is going to wait: others will speak of it.
 #[inline(always)]
 pub(crate) fn introduce() {
-    if cfg!(feature = "race") {
+    if TELLS_ALL {
         tell(Edge::Introduce);
     }
+}
+
+/// The caller's wait, in which others may have spoken of it, has its verdict.
+#[inline(always)]
+pub(crate) fn served() {
+    tsan::served();
 }
 
 /// A message goes into the buffer of the channel; for the caller, or for a sender that waits.
@@ -302,6 +320,7 @@ pub(crate) fn forget(object: usize) {
 #[cold]
 #[inline(never)]
 pub(crate) fn tell(edge: Edge) {
+    tsan::tell(edge);
     detector::with_current(|detector, me| detector.apply(me, edge));
 }
 
@@ -316,6 +335,7 @@ pub(crate) fn spawned(g: &G) {
 #[cold]
 #[inline(never)]
 fn tell_spawned(g: &G) {
+    g.fiber.create(g.id, g.name());
     with_explorer(|explorer| explorer.note_spawned(g));
     let keeps_stacks = detector::with_current(|detector, _| detector.keeps_stacks()).unwrap_or(false);
     let stack = keeps_stacks.then(walk::addresses_of_caller);
@@ -353,6 +373,7 @@ pub(crate) fn ended() {
 #[cold]
 #[inline(never)]
 fn tell_ended() {
+    tsan::ended();
     detector::with_current(|detector, me| detector.end(me));
 }
 
@@ -360,6 +381,7 @@ fn tell_ended() {
 #[cold]
 #[inline(never)]
 pub(crate) fn access(access: Access) {
+    tsan::access(access);
     let note = |stack| detector::with_current(|detector, me| detector.access(me, access, stack)).unwrap_or(Ok(None));
     let noted = note(None).or_else(|detector::StackIsWanted| note(Some(walk::addresses_of_caller())));
     if let Ok(Some(race)) = noted {

@@ -37,6 +37,7 @@ use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, 
 use crate::sched::keep_thread;
 use crate::sched::worker::Worker;
 use crate::threads::parker::ThreadParker;
+use crate::tsan;
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -212,6 +213,7 @@ impl WakeTarget {
 
     /// Its number. While it is in its wait.
     pub(crate) fn id(&self) -> u64 {
+        let _quiet = tsan::quiet();
         // SAFETY: who waits is alive, and those who ask hold it in its wait.
         unsafe { self.0.as_ref() }.id
     }
@@ -223,6 +225,7 @@ impl WakeTarget {
     /// The target is in its wait, and does not leave it before `publish`.
     #[inline(always)]
     pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Woken {
+        let _quiet = tsan::quiet();
         // SAFETY: as the caller promises, it is waiting.
         let g = unsafe { self.0.as_ref() };
         // SAFETY: used within this function only.
@@ -328,6 +331,7 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&G) -> R) -> R {
 /// Waits for the token. May end without one; callers check their condition again.
 #[inline(always)]
 pub(crate) fn park(reason: WaitReason) {
+    let _quiet = tsan::quiet();
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
         Some((worker, g)) => park_goroutine(worker, g, reason),
@@ -339,6 +343,7 @@ pub(crate) fn park(reason: WaitReason) {
 #[inline(always)]
 pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
     let Some(deadline) = deadline else { return park(reason) };
+    let _quiet = tsan::quiet();
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
         Some((worker, g)) => {
@@ -356,6 +361,7 @@ pub(crate) fn park_until(reason: WaitReason, deadline: Option<Instant>) {
 /// Leaves the token, which ends the wait of `g` now or its next one at once. From any thread.
 #[inline]
 pub(crate) fn unpark(g: &G) {
+    let _quiet = tsan::quiet();
     let local = Worker::with_current(|worker| match worker {
         Some(worker) if g.is_home(worker) => {
             worker.unpark_local(g);
@@ -376,6 +382,15 @@ pub(crate) fn park_for_user(deadline: Option<Instant>) {
     if observe::is_on() {
         with_current(|g| observe::touch(Op::Park, g));
     }
+    wait_for_users_token(deadline);
+    if observe::is_on() {
+        with_current(|g| observe::acquire_at(token_of(g)));
+    }
+}
+
+#[inline(always)]
+fn wait_for_users_token(deadline: Option<Instant>) {
+    let _quiet = tsan::quiet();
     // SAFETY: used within this function only.
     if let Some((worker, g)) = running(unsafe { Worker::current() }) {
         let token = &g.pinned(worker).user_token;
@@ -384,9 +399,6 @@ pub(crate) fn park_for_user(deadline: Option<Instant>) {
         }
     } else {
         park_thread_for_user(deadline);
-    }
-    if observe::is_on() {
-        with_current(|g| observe::acquire_at(token_of(g)));
     }
 }
 
@@ -415,6 +427,7 @@ pub(crate) fn unpark_for_user(g: &G) {
     if observe::touch(Op::Unpark, g) {
         observe::release_at(token_of(g));
     }
+    let _quiet = tsan::quiet();
     let local = Worker::with_current(|worker| match worker {
         Some(worker) if g.is_home(worker) => {
             g.pinned(worker).user_token.set(true);
@@ -497,16 +510,19 @@ pub(crate) fn leave_traces(pinned: &Pinned, state: RunState) {
 
 #[inline(always)]
 pub(crate) fn switch_out(pinned: &Pinned, state: RunState) {
+    tsan::suspending();
     leave_traces(pinned, state);
     // SAFETY: the yielder lives on this goroutine's stack from its entry to its end, and we run on that
     // stack now (`keep_thread::reason_to` has compared the stack pointer with its bounds).
     unsafe { (*pinned.yielder.get()).suspend(()) };
+    tsan::resumed();
 }
 
 /// Lets others run, if the goroutine may switch at all. On an OS thread: the kernel's yield.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn yield_now() {
+    let _quiet = tsan::quiet();
     // SAFETY: used within this function only.
     match running(unsafe { Worker::current() }) {
         Some(_) if observe::is_explored() => {

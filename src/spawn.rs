@@ -219,6 +219,8 @@ impl Builder {
             // Send nor Sync.
             let (g, result) = unsafe { new_task(new, f) };
             crate::observe::spawned(&g);
+            creator.fiber.share_thread();
+            g.fiber.share_thread();
             worker.count_spawn();
             worker.push_local_fresh(g);
             Ok(LocalJoinHandle { result, _not_send: PhantomData })

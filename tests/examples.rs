@@ -30,6 +30,7 @@ fn output(mut program: Command) -> String {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "runs what plain cargo builds")]
 fn quickstart_waits_for_all() {
     let text = output(example("quickstart"));
     // Three seconds one after the other; a busy machine may take a little more than one.
@@ -44,6 +45,7 @@ fn assert_lines(text: &str, lines: &[&str]) {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "runs what plain cargo builds")]
 fn a_data_race_is_found_in_all_interleavings_and_not_in_the_repaired_form() {
     let mut check = example("data_race");
     let text = output({

@@ -34,6 +34,7 @@ fn libc_abort() -> i32 {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer has a handler of its own")]
 fn a_fault_elsewhere_goes_to_the_handler_that_was_there_before() {
     if let Some(output) = in_child("a_fault_elsewhere_goes_to_the_handler_that_was_there_before", &[]) {
         assert_eq!(output.status.signal(), Some(11), "{}", stderr(&output));
@@ -50,6 +51,7 @@ fn a_fault_elsewhere_goes_to_the_handler_that_was_there_before() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer has a handler of its own")]
 fn an_overflow_of_an_os_thread_is_still_stds_to_report() {
     if let Some(output) = in_child("an_overflow_of_an_os_thread_is_still_stds_to_report", &[]) {
         assert!(stderr(&output).contains("has overflowed its stack"), "{}", stderr(&output));

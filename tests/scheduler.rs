@@ -54,6 +54,7 @@ fn sleepers_wake_in_order_of_their_deadlines() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer can watch some 11,500 goroutines at once")]
 fn a_hundred_thousand_sleep_at_once() {
     let group = lisle::sync::WaitGroup::new();
     let start = Instant::now();

@@ -14,6 +14,7 @@
 //! processor computes.
 
 use crate::atomics::{AtomicBool, Ordering, spin_loop};
+use crate::tsan;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
@@ -42,11 +43,12 @@ impl<T> Lock<T> {
 
     #[inline(always)]
     pub(super) fn lock(&self) -> Guard<'_, T> {
+        let quiet = tsan::quiet();
         // Acquire: pairs with the Release in `Guard::drop`.
         if self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.lock_slowly();
         }
-        Guard { lock: self }
+        Guard { lock: self, _quiet: quiet }
     }
 
     #[cold]
@@ -80,6 +82,8 @@ use loom::thread::yield_now as give_processor_away;
 
 pub(super) struct Guard<'a, T> {
     lock: &'a Lock<T>,
+    /// The lock orders all who use the channel, in fact and not by contract. Dropped when the lock is free.
+    _quiet: tsan::Quiet,
 }
 
 impl<T> Deref for Guard<'_, T> {

@@ -24,6 +24,7 @@
 
 use super::waiters::Claimed;
 use crate::atomics::{AtomicUsize, Ordering};
+use crate::observe;
 use crate::park::{WaitReason, WakeTarget, Woken, may_spin, park, park_until, spin_until};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
@@ -90,7 +91,7 @@ impl Wait {
     /// To be called by the waiter before others can find it.
     #[inline(always)]
     pub(super) fn arm(&self) {
-        crate::observe::introduce();
+        observe::introduce();
         // SAFETY: nobody else knows of this wait yet.
         unsafe { *self.target.get() = Some(WakeTarget::current()) };
     }
@@ -171,11 +172,12 @@ impl Wait {
     pub(super) fn park(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<(Verdict, usize)> {
         loop {
             if let Some(verdict) = self.verdict() {
+                observe::served();
                 return Some(verdict);
             }
             park_until(reason, deadline);
             if deadline.is_some_and(|deadline| deadline <= crate::clock::now()) {
-                return self.verdict();
+                return self.verdict().inspect(|_| observe::served());
             }
         }
     }
@@ -185,6 +187,7 @@ impl Wait {
     pub(super) fn park_for_verdict(&self, reason: WaitReason) -> (Verdict, usize) {
         loop {
             if let Some(verdict) = self.verdict() {
+                observe::served();
                 return verdict;
             }
             park(reason);

@@ -12,6 +12,7 @@
 use super::wait::{Verdict, Wait, Wish};
 use crate::atomics::{AtomicBool, Ordering};
 use crate::park::{Home, Woken};
+use crate::tsan;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -76,7 +77,7 @@ impl Entry {
     }
 }
 
-/// An entry whose wait the holder has claimed: it is to be ended exactly once, by one of the methods that consume it.
+/// An entry whose wait the holder has claimed (what it does with it counts as the channel's, not as the holder's): it is to be ended exactly once, by one of the methods that consume it.
 /// Until then its owner stays in its wait.
 pub(super) struct Claimed(NonNull<Entry>);
 
@@ -89,22 +90,26 @@ impl Claimed {
 
     #[inline(always)]
     pub(super) fn wish(&self) -> Wish {
+        let _quiet = tsan::quiet();
         self.entry().wish
     }
 
     /// Where the message lies, or where it goes: its claimer's to use until the verdict.
     #[inline(always)]
     pub(super) fn slot(&self) -> NonNull<u8> {
+        let _quiet = tsan::quiet();
         self.entry().slot
     }
 
     /// Whether it waits where the caller runs.
     pub(super) fn is_neighbour(&self) -> bool {
+        let _quiet = tsan::quiet();
         self.entry().home == Home::current()
     }
 
     /// The number of the goroutine, or thread, that waits.
     pub(super) fn waiter(&self) -> u64 {
+        let _quiet = tsan::quiet();
         self.entry().wait().waiter()
     }
 
@@ -132,6 +137,7 @@ impl Claimed {
     /// `T` is the channel's type of message.
     #[inline(always)]
     pub(super) unsafe fn deliver<T>(self, message: T) -> Woken {
+        let _quiet = tsan::quiet();
         // SAFETY: a claimed receiver's slot is made for a T.
         unsafe { self.slot().cast::<T>().write(message) };
         // SAFETY: just written.
@@ -141,6 +147,7 @@ impl Claimed {
     /// A promise is called in, for `partner`, or for the buffer.
     #[inline(always)]
     pub(super) fn choose(self, partner: Option<Claimed>) -> Woken {
+        let _quiet = tsan::quiet();
         self.entry().wait().set_partner(partner);
         // SAFETY: a promise is no message; the partner has been set before.
         unsafe { self.finish(Verdict::Chosen) }
@@ -150,6 +157,7 @@ impl Claimed {
     /// What the verdict says is true.
     #[inline(always)]
     unsafe fn finish(self, verdict: Verdict) -> Woken {
+        let _quiet = tsan::quiet();
         let (wait, arm) = (self.entry().wait, self.entry().arm);
         // SAFETY: claimed, and ended once, since this is consumed.
         unsafe { Wait::finish(wait, verdict, arm) }

@@ -10,6 +10,7 @@
 
 use super::unwind::{Cache, End, Outcome, Registers, StackMemory, unwind};
 use crate::sched::worker::{Worker, WorkerShared};
+use crate::tsan;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU64, Ordering};
@@ -52,6 +53,10 @@ static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 /// Walks the stack of this goroutine, which runs on that worker. `None`: it does not any more, or the thread does not
 /// answer.
 pub(super) fn stack_of(worker: &WorkerShared, goroutine: u64, out: &mut [usize]) -> Option<Outcome> {
+    // ThreadSanitizer holds signals back, and then tells handlers of registers that are long gone.
+    if tsan::IS_ON {
+        return None;
+    }
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     install();

@@ -129,6 +129,7 @@ const HEADER: usize = size_of::<G>() + size_of::<usize>();
 /// handlers. Needs some 300 KiB of memory, however many goroutines there are, and takes some 1 µs for each. What ends or
 /// starts meanwhile may be seen or not; none is seen twice.
 pub(crate) fn visit(wanted: Wanted, mut look: impl FnMut(&Snapshot<'_>) -> ControlFlow<()>) {
+    let _quiet = crate::tsan::quiet();
     if wanted.stacks {
         unwind::refresh();
     }

@@ -183,7 +183,12 @@ impl Scheduler {
     pub(crate) fn drop_deferred(self: &Arc<Self>) -> bool {
         let calls = self.deferred.take_all();
         let Some(created_at) = calls.first_key_value().map(|(_, call)| call.created_at) else { return false };
-        start_accepted(Builder::new().name("calls that never come"), self, created_at, move || drop(calls));
+        start_accepted(Builder::new().name("calls that never come"), self, created_at, move || {
+            if observe::is_on() {
+                calls.values().for_each(|call| observe::acquire_at(address(&*call.function)));
+            }
+            drop(calls);
+        });
         true
     }
 

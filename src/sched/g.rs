@@ -39,6 +39,7 @@ use crate::debug::unwind::Registers;
 use crate::local::Locals;
 use crate::park::WaitReason;
 use crate::stack::Stack;
+use crate::tsan;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -173,6 +174,8 @@ pub(crate) struct G {
     pub(crate) extra: Option<Box<Extra>>,
     /// As `park::marked` has it.
     pub(crate) joiner: UnsafeCell<NonNull<u8>>,
+    /// What ThreadSanitizer knows it as; without it, nothing.
+    pub(crate) fiber: tsan::Fiber,
 }
 
 // SAFETY: every field is immutable after publication, atomic, or guarded by the rules in the table above;
@@ -213,6 +216,7 @@ impl G {
             extra,
             joiner: UnsafeCell::new(NonNull::dangling()),
             pinned: Cell::new(std::ptr::null()),
+            fiber: tsan::Fiber::none(),
         }
     }
 
@@ -338,7 +342,10 @@ impl G {
         // SAFETY: home thread. Only `start`, `resume` and `retire` touch the slot, and none is re-entered
         // for the same goroutine, since a running goroutine is in no queue.
         let coroutine = unsafe { &mut *slot };
-        matches!(coroutine.resume(()), corosensei::CoroutineResult::Return(()))
+        let back = self.fiber.enter();
+        let ended = matches!(coroutine.resume(()), corosensei::CoroutineResult::Return(()));
+        self.fiber.leave(back, ended);
+        ended
     }
 
     /// The goroutine has returned: it is nobody's from now on. Returns its stack.
@@ -360,6 +367,7 @@ impl G {
         // coroutine has returned, so `into_stack` unwinds nothing; the locals were cleared by the goroutine
         // itself, and the other fields need no drop.
         let coroutine = unsafe { (&raw const (*pinned).coroutine).read() };
+        self.fiber.retire(self.id, self.name());
         ManuallyDrop::into_inner(coroutine.into_inner()).into_stack()
     }
 }
@@ -418,6 +426,7 @@ impl Clone for GRef {
 impl Drop for GRef {
     #[inline]
     fn drop(&mut self) {
+        let _quiet = tsan::quiet();
         // The only reference cannot be copied meanwhile, so a plain load finds out that it is the only one.
         let only = self.references.load(Ordering::Acquire) == 1;
         if only || self.references.fetch_sub(1, Ordering::Release) == 1 {

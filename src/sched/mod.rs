@@ -236,6 +236,8 @@ impl Scheduler {
         let scheduler = Arc::clone(self);
         self.threads.fetch_add(1, Ordering::AcqRel);
         let body = move || Worker::main(shared, scheduler, kind, first);
+        // A thread comes after its creator, however its creator came to it.
+        let _loud = crate::tsan::loud();
         let started = std::thread::Builder::new().name(name).stack_size(self.config.worker_stack_size).spawn(body);
         if started.is_err() {
             self.threads.fetch_sub(1, Ordering::AcqRel);
@@ -328,7 +330,7 @@ impl Scheduler {
         {
             return Err(why.into());
         }
-        Ok(())
+        crate::tsan::admit()
     }
 
     /// Queues a fresh goroutine: with its spawner if that is one of our regular workers, else for all.
@@ -566,6 +568,7 @@ impl Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
+        crate::observe::acquire(self);
         // No worker, hence no thief, is left.
         lock(&self.spare).drain(..).for_each(WorkerShared::release);
     }

@@ -23,6 +23,7 @@ use crate::observe::{self, Op};
 use crate::park::{self, WaitReason};
 use crate::report::AbortOnUnwind;
 use crate::scope::ScopeData;
+use crate::tsan;
 use std::alloc::Layout;
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -73,9 +74,14 @@ where
 {
     let g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.is_local, new.extra);
     let body = UnsafeCell::new(ManuallyDrop::new(Body::<F, T>::Unstarted(f)));
-    let memory = task_memory::allocate(Layout::new::<Task<F, T>>()).cast::<Task<F, T>>();
-    // SAFETY: new memory of the right layout.
-    unsafe { memory.write(Task { g, scope: new.scope, body }) };
+    let memory;
+    {
+        // Those who wake it look at it, and have not synchronised with its creator.
+        let _quiet = tsan::quiet();
+        memory = task_memory::allocate(Layout::new::<Task<F, T>>()).cast::<Task<F, T>>();
+        // SAFETY: new memory of the right layout.
+        unsafe { memory.write(Task { g, scope: new.scope, body }) };
+    }
     let pointer = memory.cast::<G>();
     // SAFETY: a new object counts two references: this is the run reference.
     let g = unsafe { GRef::from_raw(pointer) };
@@ -119,6 +125,8 @@ unsafe fn run<F: FnOnce() -> T, T>(g: &G) {
 unsafe fn cancel<F: FnOnce() -> T, T>(g: &G) {
     // SAFETY: passed on.
     let task = unsafe { task::<F, T>(g) };
+    let _loud = tsan::loud();
+    g.fiber.cancel();
     // SAFETY: nobody will run it, so the body is ours until FINISHED.
     let body = unsafe { &mut *task.body.get() };
     let closure = std::mem::replace(&mut **body, Body::Empty);

@@ -49,7 +49,7 @@ pub(crate) fn chunks() -> Vec<(Range<usize>, usize)> {
 }
 
 fn class_of(layout: Layout) -> Option<usize> {
-    if cfg!(feature = "sanitizer") || layout.align() > ALIGN {
+    if cfg!(feature = "sanitizer") || crate::tsan::IS_ON || layout.align() > ALIGN {
         return None;
     }
     SIZES.iter().position(|&size| layout.size() <= size)

@@ -25,6 +25,7 @@ use super::worker::{Worker, WorkerShared};
 use super::{Scheduler, deadlock, lock};
 use crate::report::{discard_payload, report};
 use crate::threads::service::{self, Service};
+use crate::tsan;
 use crossbeam_utils::sync::{Parker, Unparker};
 use std::collections::HashSet;
 use std::fmt;
@@ -202,7 +203,11 @@ pub(crate) fn start(scheduler: &Arc<Scheduler>) -> io::Result<()> {
     barrier_is_available();
     let weak = Arc::downgrade(scheduler);
     let name = format!("{}-watchdog", scheduler.config.thread_name);
-    std::thread::Builder::new().name(name).spawn(move || watch(&weak, &parker))?;
+    std::thread::Builder::new().name(name).spawn(move || {
+        let _quiet = tsan::quiet();
+        let (weak, parker) = (weak, parker);
+        watch(&weak, &parker);
+    })?;
     Ok(())
 }
 
@@ -355,9 +360,12 @@ impl Seen {
             scheduler.watchdog.stuck.fetch_add(1, Ordering::Relaxed);
             if let Some(on_stuck) = &scheduler.config.on_stuck {
                 // A hook that panics has told so itself; the watchdog goes on.
+                let _loud = tsan::loud();
                 let call = || service::call_user(|| on_stuck(&report));
                 let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
                 called.err().into_iter().for_each(discard_payload);
+                // It is dropped with the runtime.
+                crate::observe::release(scheduler);
             }
         }
         if tell {

@@ -31,6 +31,7 @@ use crate::report::AbortOnUnwind;
 use crate::stack::cache::StackCache;
 use crate::stack::slab;
 use crate::timer::{TimerKey, Timers};
+use crate::tsan;
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use ready::Ready;
@@ -198,6 +199,7 @@ impl WorkerShared {
 
     /// Looks at what lies in the inbox, from any thread: takes everything and puts it back.
     pub(crate) fn peek_deliveries(&self, mut look: impl FnMut(&G)) {
+        let _quiet = tsan::quiet();
         for g in self.inbox.take() {
             // SAFETY: the reference that `deliver` handed over is ours until we push it again. Nobody else
             // pushes it meanwhile, since its PENDING bit stays set.
@@ -233,6 +235,7 @@ impl WorkerShared {
         if !super::watchdog::barrier_is_available() {
             return;
         }
+        let _quiet = tsan::quiet();
         self.inspected.fetch_add(1, Ordering::SeqCst);
         super::watchdog::barrier_on_all_threads();
         // SAFETY: non-null means that the goroutine had not ended when the barrier passed, and its worker
@@ -349,9 +352,10 @@ impl Worker {
         unsafe { WORKER.get().as_ref() }
     }
 
-    /// Calls `f` with the calling thread's worker.
+    /// Calls `f`, which is none of the user's, with the calling thread's worker.
     #[inline(always)]
     pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Self>) -> R) -> R {
+        let _quiet = tsan::quiet();
         // SAFETY: `f` cannot keep it.
         f(unsafe { Self::current() })
     }
@@ -389,6 +393,8 @@ impl Worker {
         body: impl FnOnce(&Self),
     ) {
         let _signal_stack = crate::stack::overflow::SignalStack::install();
+        tsan::begin_thread();
+        let _quiet = tsan::quiet();
         let deque = shared.deque.lock().unwrap_or_else(PoisonError::into_inner).take();
         let range = slab::range().expect("the runtime has reserved the stacks' range");
         let stacks = RefCell::new(StackCache::new(scheduler.config.stack_size));
@@ -429,6 +435,9 @@ impl Worker {
         body(&worker);
         WORKER.set(std::ptr::null());
         shared.stack_end.store(0, Ordering::Relaxed);
+        if kind == Kind::Explorer {
+            tsan::end_explored();
+        }
         worker.leave();
     }
 
@@ -695,6 +704,8 @@ impl Worker {
                 return None;
             }
         };
+        let (low, high) = stack.bounds();
+        tsan::begin_stack(low, high + crate::stack::RESERVED);
         g.start(self, stack, enter);
         let started = &self.shared.counters.started;
         started.store(started.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -773,6 +784,7 @@ fn enter(g: NonNull<G>, yielder: &Yielder) {
         let worker = worker.expect("goroutines run on workers");
         g.pinned(worker).yielder.set(yielder);
     });
+    let _loud = tsan::loud();
     // SAFETY: the first and only call, on the goroutine's own stack.
     unsafe { (g.vtable.run)(g) };
 }

@@ -55,6 +55,10 @@ impl Session {
     /// # Errors
     /// One is being taken already (`AlreadyExists`); there is no thread to be had, or no timers.
     pub(crate) fn start() -> io::Result<Self> {
+        if crate::tsan::IS_ON {
+            let text = "ThreadSanitizer holds signals back, by which CPU profiles are taken: not under cargo race";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
         if ACTIVE.swap(true, Ordering::AcqRel) {
             let text = "a CPU profile is being taken already; there can be one at a time in a process";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
