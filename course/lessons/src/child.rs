@@ -7,6 +7,7 @@ use std::time::Duration;
 
 /// By name.
 const PROGRAMS: &[(&str, fn())] = &[
+    ("deadlocks", crate::goroutine_practice::look_inside::deadlocks),
     ("explores_payments", crate::race_conditions::explores_payments),
     ("forgets_to_wait", crate::waitgroups::forgets_to_wait),
 ];

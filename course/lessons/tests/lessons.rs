@@ -240,13 +240,19 @@ fn the_link_checker_finds_what_is_broken_and_only_that() {
 }
 
 #[test]
-fn a_dump_and_the_profiles_name_the_link_the_bottleneck_and_the_slow_function() {
+fn the_dump_the_report_and_the_profiles_name_what_is_wrong() {
     let show = |section: &str| output(week7(&["goroutine_practice", "--section", section]));
     let text = show("dump");
     let hanging = text.lines().filter(|line| line.starts_with("goroutine ") && line.contains("labels {link:http://"));
     let hanging: Vec<_> = hanging.collect();
     assert!(matches!(hanging[..], [line] if line.contains("[blocking call") && line.contains("/never}")), "{text}");
     assert!(text.contains("goroutine_practice::fetch::plainly(...)\n\t"), "{text}");
+
+    let text = show("deadlock");
+    assert_eq!(text.matches("fatal error: all goroutines are asleep - deadlock!").count(), 2, "{text}");
+    assert_eq!(text.matches("(exit status: 2)").count(), 2, "{text}");
+    assert!(text.matches("[Mutex::lock]:").count() >= 4, "{text}");
+    assert_eq!(text.matches("2 locks are taken in different orders").count(), 1, "{text}");
 
     let text = show("goroutine_profile");
     let mut counts = text.lines().filter_map(|line| line.strip_suffix(" goroutines in")?.parse::<u32>().ok());

@@ -78,7 +78,9 @@ impl std::fmt::Display for Leak {
 /// **What is proved**: at two moments, some milliseconds apart, no word in the memory of the process that is or may be in
 /// use was an address from which the goroutine can be reached. So it will wait for ever, provided that nobody keeps the
 /// address in another form (exclusive-or'ed, compressed, with a tag in its high bits), in a file, in memory shared with
-/// another process, or, at both moments, in a register of a running thread and nowhere else.
+/// another process, or, at both moments, in a register of an OS thread and nowhere in memory. (A goroutine that waits has
+/// its registers on its stack. A thread of the program's own that sleeps in the system for long could have one that no
+/// function on the way has saved; that is rare, and cannot be seen from here.)
 ///
 /// **What is guessed**: nothing. In doubt a goroutine is *not* told: if a stale copy of the address lies anywhere that is
 /// looked at, such as an unused slot in the frame of the function that made the channel and still runs, or in a

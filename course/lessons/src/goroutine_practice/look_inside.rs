@@ -3,8 +3,10 @@
 use super::checker::Checker;
 use super::fetch::{labelled, plainly};
 use super::site::Site;
+use crate::child;
 use crate::lesson::{Failure, Options, Outcome};
 use lisle::context::{background, with_cancel};
+use lisle::sync::{Mutex, WaitGroup};
 use lisle::{blocking, debug, go, parallel, time::sleep};
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
@@ -26,6 +28,33 @@ pub(super) fn dump(_: &Options) -> Outcome {
     // ANCHOR_END: dump
     drop(site); // which ends the wait
     hanging.join().expect("no panic");
+    Ok(())
+}
+
+/// Ends in a deadlock.
+pub(crate) fn deadlocks() {
+    // ANCHOR: deadlock
+    let (ours, theirs) = (Arc::new(Mutex::new(100)), Arc::new(Mutex::new(100)));
+    lisle::run(|| {
+        let group = WaitGroup::new();
+        for (from, to) in [(Arc::clone(&ours), Arc::clone(&theirs)), (theirs, ours)] {
+            group.go(move || {
+                let mut from = from.lock().unwrap();
+                sleep(Duration::from_millis(20)); // the other one has time to do the same
+                let mut to = to.lock().unwrap();
+                (*from, *to) = (*from - 10, *to + 10);
+            });
+        }
+        group.wait();
+    });
+    // ANCHOR_END: deadlock
+}
+
+pub(super) fn deadlock(_: &Options) -> Outcome {
+    println!("week7 program deadlocks");
+    child::start("deadlocks", &[])?;
+    println!("LISLE_DEBUG=lockorder week7 program deadlocks");
+    child::start("deadlocks", &[("LISLE_DEBUG", "lockorder")])?;
     Ok(())
 }
 

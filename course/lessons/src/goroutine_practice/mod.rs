@@ -2,7 +2,7 @@
 
 mod checker;
 mod fetch;
-mod look_inside;
+pub(crate) mod look_inside;
 mod site;
 
 use crate::lesson::{Lesson, Options, Outcome, Section};
@@ -103,8 +103,20 @@ The link at fault stands there, and so does the line that has no timeout. Of a p
 you get the whole dump by Ctrl-\\ (or `kill -QUIT`), as in Go, and without ending it from its debug page.",
         },
         Section {
+            name: "deadlock",
+            title: "Step 8: everybody waits. The report of a deadlock",
+            coming: "\
+Two goroutines move money between two accounts, in opposite directions, and each takes the lock of its own
+side first. The program runs twice, as a process of its own: plainly, and with the order of locks watched.",
+            run: look_inside::deadlock,
+            why: "\
+When nothing can ever go on, the program ends with status 2 and tells where everybody waits, as Go's do. With
+LISLE_DEBUG=lockorder it also names the two orders, with the stacks of both; that it does even if nobody had
+to wait this time, so run your tests with it. The cure: one order for all, such as that of the accounts' numbers.",
+        },
+        Section {
             name: "goroutine_profile",
-            title: "Step 8: who waits where? The goroutine profile",
+            title: "Step 9: who waits where? The goroutine profile",
             coming: "\
 A check with one place only. The program serves its debug pages, as programs in Go do on port 6060, and we
 fetch the profile of its goroutines from there: those with the same stack are counted together.",
@@ -116,7 +128,7 @@ grows from one look to the next. The page for people is at /debug/ of the same a
         },
         Section {
             name: "cpu_profile",
-            title: "Step 9: why is it slow? The CPU profile",
+            title: "Step 10: why is it slow? The CPU profile",
             coming: "\
 The checker is to count the words of each page. The pages are long, and it takes far too long. Where does
 the time go? A profile of one second tells, before anybody guesses.",
