@@ -193,12 +193,12 @@ pub fn no_switch<R>(f: impl FnOnce() -> R) -> R {
             change_depth(|depth| depth.saturating_sub(1));
         }
     }
-    change_depth(|depth| depth + 1);
+    change_depth(|depth| depth.checked_add(1).expect("more than 65,535 calls of no_switch within each other"));
     let _leave = Leave;
     f()
 }
 
-fn change_depth(change: impl FnOnce(u32) -> u32) {
+fn change_depth(change: impl FnOnce(u16) -> u16) {
     Worker::with_current(|worker| {
         if let Some((worker, g)) = crate::park::running(worker) {
             let depth = &g.pinned(worker).no_switch;

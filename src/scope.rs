@@ -3,8 +3,8 @@
 use crate::goroutine::Goroutine;
 use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter};
-use crate::sched::g::GRef;
 use crate::report::AbortOnUnwind;
+use crate::sched::g::GRef;
 use crate::sched::task::ResultSlot;
 use crate::spawn::Builder;
 use std::any::Any;

@@ -95,10 +95,10 @@ pub(crate) mod registry;
 pub(crate) mod symbol;
 mod threads;
 pub(crate) mod unwind;
-pub(crate) mod walk;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;
 pub(crate) mod waits_for;
+pub(crate) mod walk;
 
 pub use dump::{Format, dump, dump_to};
 pub(crate) use labels::Text;

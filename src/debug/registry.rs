@@ -245,14 +245,9 @@ struct Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        for copied in [
-            &mut self.pinned,
-            &mut self.copied,
-            &mut self.extras,
-            &mut self.texts,
-            &mut self.again,
-            &mut self.ids,
-        ] {
+        for copied in
+            [&mut self.pinned, &mut self.copied, &mut self.extras, &mut self.texts, &mut self.again, &mut self.ids]
+        {
             forget(copied);
         }
         self.pieces.clear();

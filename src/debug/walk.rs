@@ -9,8 +9,8 @@ use crate::sched::g::G;
 use crate::sched::worker::Worker;
 use crate::stack::cache::StackCache;
 use crate::stack::{Stack, own_threads};
-use std::ops::Range;
 use std::cell::OnceCell;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Deeper stacks are cut at the outer end.

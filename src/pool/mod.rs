@@ -41,9 +41,9 @@ mod task;
 
 pub use task::{Cancelled, Handle};
 
-use crate::debug::labels;
 use crate::atomics::{Mutex, lock};
 use crate::context::{self, AfterFunc, Context};
+use crate::debug::labels;
 use crate::observe;
 use crate::park::with_current;
 use crate::refused::{Refusal, Refused};

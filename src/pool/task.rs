@@ -15,8 +15,8 @@
 //! closure, with a slot for the result beside it: that is two allocations.)
 
 use super::{Inner, Place};
-use crate::debug::labels;
 use crate::atomics::{Mutex, lock};
+use crate::debug::labels;
 use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter, current, park, unpark, with_current};
 use crate::sync::{OwnedPermit, WaitGuard};

@@ -341,9 +341,7 @@ impl Detector {
     /// A strand that has ended, for a goroutine that begins with this clock: see the module.
     fn take_free(&mut self, clock: &Clock) -> Option<u32> {
         let strands = &self.strands;
-        let is_seen = |&strand: &u32| {
-            clock.has_seen(Epoch { strand, time: strands[strand as usize].last_access() })
-        };
+        let is_seen = |&strand: &u32| clock.has_seen(Epoch { strand, time: strands[strand as usize].last_access() });
         let last = self.free.len().saturating_sub(LOOKED_AT);
         if let Some(place) = self.free.range(last..).rposition(is_seen) {
             return self.free.remove(last + place);

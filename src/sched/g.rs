@@ -110,8 +110,10 @@ pub(crate) struct Pinned {
     pub(crate) user_token: Cell<bool>,
     /// It has called `exit`.
     pub(crate) exiting: Cell<bool>,
+    /// Its wait has a deadline.
+    pub(crate) timed: Cell<bool>,
     /// How many `no_switch` calls are open.
-    pub(crate) no_switch: Cell<u32>,
+    pub(crate) no_switch: Cell<u16>,
     pub(crate) yielder: Cell<*const Yielder>,
     /// The usable stack: lowest address, highest address.
     pub(crate) stack_bounds: Cell<(usize, usize)>,
@@ -124,8 +126,6 @@ pub(crate) struct Pinned {
     pub(crate) g: AtomicPtr<G>,
     pub(crate) locals: Locals,
     pub(crate) labels: RefCell<Text>,
-    /// Its wait has a deadline.
-    pub(crate) timed: Cell<bool>,
 }
 
 impl Pinned {

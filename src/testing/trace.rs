@@ -1,9 +1,9 @@
 //! What happened in a schedule, and its table: one column for each goroutine.
 
 use super::op::At;
+use crate::debug::walk::{self, Addresses};
 use crate::park::WaitReason;
 use crate::race::detector::ByAddress;
-use crate::debug::walk::{self, Addresses};
 use crate::race::report::users_frames;
 use std::collections::HashMap;
 use std::fmt::Write;

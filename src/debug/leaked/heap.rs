@@ -147,7 +147,12 @@ impl Heap {
         while at < range.end {
             let size = word(at + WORD);
             let (length, flags) = (size & !FLAGS, size & FLAGS);
-            if word(at) != 0 || flags != IS_MAPPED || length == 0 || !length.is_multiple_of(4096) || length > range.end - at {
+            if word(at) != 0
+                || flags != IS_MAPPED
+                || length == 0
+                || !length.is_multiple_of(4096)
+                || length > range.end - at
+            {
                 break;
             }
             let region = self.add(at..at + length, Kind::Mapped)?;

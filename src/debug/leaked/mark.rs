@@ -27,7 +27,7 @@ struct Candidate {
     live: bool,
 }
 
- struct Marking<'a> {
+struct Marking<'a> {
     process: &'a Process,
     heap: Heap,
     /// By `g`.
@@ -219,10 +219,7 @@ fn candidate(start: usize, size: usize, slot: usize) -> Option<Candidate> {
     let reason = WaitReason::from_u8(byte(offset_of!(G, wait_reason))?);
     let is_woken = byte(offset_of!(G, wake))? & PENDING != 0 || bytes[offset_of!(Pinned, token)] != 0;
     let has_deadline = bytes[offset_of!(Pinned, timed)] != 0;
-    let waits = seen.state == Some(RunState::Parked)
-        && reason.is_for_others()
-        && !is_woken
-        && !has_deadline;
+    let waits = seen.state == Some(RunState::Parked) && reason.is_for_others() && !is_woken && !has_deadline;
     let sp = seen.registers.sp;
     let has_sp = seen.state != Some(RunState::Running) && (low..high).contains(&sp);
     // With a red zone below.

@@ -218,7 +218,9 @@ fn look() -> io::Result<HashSet<u64>> {
     wait_for(child)?;
     let (done, leaked) = results.as_slice().split_last().expect("one more than slots");
     if *done == 0 {
-        return Err(io::Error::other("the copy of the process could not read its memory, or had no room for its notes"));
+        return Err(io::Error::other(
+            "the copy of the process could not read its memory, or had no room for its notes",
+        ));
     }
     Ok(leaked.iter().copied().filter(|&id| id != 0).collect())
 }

@@ -24,7 +24,8 @@ pub enum ProfileKind {
 }
 
 impl ProfileKind {
-    pub(crate) const ALL: [Self; 5] = [Self::Goroutine, Self::GoroutineLeak, Self::Block, Self::Mutex, Self::ThreadCreate];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Goroutine, Self::GoroutineLeak, Self::Block, Self::Mutex, Self::ThreadCreate];
 
     /// Its name in Go, and at the server.
     #[must_use]
