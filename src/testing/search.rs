@@ -7,6 +7,10 @@
 //! goroutines are left has been seen in another order: it is run to its end, since nothing can be broken off in the
 //! middle, but branches no more.
 //!
+//! Who yields never goes on at once, in any search: another takes a step first, if there is one. So a yield is not the
+//! independent step for which sleep sets take it, and of programs that yield some orders are left out that have no equal
+//! among those that are tried.
+//!
 //! With a bound on preemptions (Musuvathi and Qadeer, 2007) there are no sleep sets: an order that was left out may be
 //! the one with few preemptions.
 
