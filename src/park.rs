@@ -578,7 +578,7 @@ fn budget_is_spent(worker: &Worker) -> bool {
     let is_watched = observe::is_on();
     if let Some(g) = worker.running()
         && (!is_watched || worker.next_random().is_multiple_of(BUDGET))
-        && worker.someone_waits()
+        && worker.must_let_go()
     {
         yield_goroutine(worker, g);
     }

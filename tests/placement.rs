@@ -9,6 +9,10 @@ fn threads_of(handles: Vec<lisle::JoinHandle<ThreadId>>) -> Vec<ThreadId> {
     handles.into_iter().map(|handle| handle.join().unwrap()).collect()
 }
 
+fn worker() -> ThreadId {
+    thread::current().id()
+}
+
 fn two_workers() -> lisle::Runtime {
     lisle::Config::new().workers(2).start().unwrap()
 }
@@ -72,4 +76,37 @@ fn partners_that_talk_at_once_share_a_worker() {
     };
     let shared = runtime.run(|| (0..100).filter(|_| share()).count());
     assert!(shared >= 80, "{shared} of 100 pairs");
+}
+
+/// Operations that never wait end no slice but by their budget. Whoever makes room for its partner then shares its core
+/// with it for ever.
+#[test]
+fn a_goroutine_of_many_operations_leaves_its_partner_to_an_idle_worker() {
+    let runtime = two_workers();
+    let lives_apart = || {
+        runtime.run(|| {
+            let (count, here) = (lisle::sync::Mutex::new(0), worker());
+            lisle::scope(|scope| {
+                let partner = scope.go(worker);
+                while !partner.is_finished() {
+                    *count.lock().unwrap() += 1;
+                }
+                partner.join().unwrap() != here
+            })
+        })
+    };
+    // An idle worker may be long in coming: other tests use the machine, too.
+    assert!((0..100).any(|_| lives_apart()));
+}
+
+#[test]
+fn a_loop_over_tiny_items_uses_all_workers() {
+    let runtime = two_workers();
+    let is_shared = || {
+        runtime.run(|| {
+            let workers = lisle::parallel::map(2, 0..20_000, |_| worker());
+            workers.iter().any(|worker| *worker != workers[0])
+        })
+    };
+    assert!((0..100).any(|_| is_shared()));
 }

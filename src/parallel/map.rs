@@ -23,6 +23,7 @@ use crate::scope::Scope;
 use crate::spawn::Builder;
 use crate::sync;
 use crate::unwind::{Unwound, catch};
+use crossbeam_utils::CachePadded;
 use std::convert::Infallible;
 use std::panic::Location;
 use std::sync::PoisonError;
@@ -160,7 +161,8 @@ where
 struct Loop<I, S, E, F> {
     limit: usize,
     created_at: &'static Location<'static>,
-    feed: sync::Mutex<Feed<I>>,
+    /// On a cache line of its own: each goroutine comes here for each item.
+    feed: CachePadded<sync::Mutex<Feed<I>>>,
     body: F,
     /// Items from this index on are not started.
     stop_at: AtomicUsize,
@@ -194,7 +196,7 @@ where
     let this = Loop {
         limit,
         created_at,
-        feed: sync::Mutex::new(Feed { items, next: 0, exhausted: false }),
+        feed: CachePadded::new(sync::Mutex::new(Feed { items, next: 0, exhausted: false })),
         body,
         stop_at: AtomicUsize::new(usize::MAX),
         failure: atomics::Mutex::new(None),
@@ -221,6 +223,7 @@ where
         if next.is_some() && number < self.limit {
             // Without it the others do the work.
             let _ = Builder::new().go_scoped_at(scope, self.created_at, move || self.work(scope, number + 1));
+            super::offer_fresh();
         }
         while let Some((index, item)) = next {
             match catch(|| (self.body)(&mut state, index, item)) {
@@ -267,18 +270,22 @@ where
             Some((_, Failure::Unwound(unwound))) => unwound.resume(),
             None => {}
         }
-        let feed = self.feed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let feed = self.feed.into_inner().into_inner().unwrap_or_else(PoisonError::into_inner);
         assert!(feed.exhausted, "a parallel loop did not run: its runtime was shut down");
         Ok(self.states.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Puts results in the order of their indices, which are 0, 1, 2 and so on.
+/// Puts results in the order of their indices, which are 0, 1, 2 and so on. Each part is in order: so all that is to be
+/// found out is whose turn it is.
 fn in_order<T>(parts: Vec<Vec<(usize, T)>>) -> Vec<T> {
     let count = parts.iter().map(Vec::len).sum();
-    let mut slots: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
-    for (index, result) in parts.into_iter().flatten() {
-        slots[index] = Some(result);
+    let mut turns = vec![0_usize; count];
+    for (part, results) in parts.iter().enumerate() {
+        for &(index, _) in results {
+            turns[index] = part;
+        }
     }
-    slots.into_iter().flatten().collect()
+    let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
+    turns.into_iter().map(|part| parts[part].next().expect("it is this part's turn").1).collect()
 }

@@ -22,10 +22,15 @@ use crate::sync::Semaphore;
 /// The caller is about to make a call of the user's, which may take long: the successor that it has started should
 /// not wait for it if another worker is idle, and there is a place for it.
 fn offer_successor(places: &Semaphore) {
+    if places.available() > 0 {
+        offer_fresh();
+    }
+}
+
+/// The same, where there is always a place.
+fn offer_fresh() {
     // SAFETY: used within this expression only, in which nothing switches.
-    if let Some(worker) = unsafe { Worker::current() }
-        && places.available() > 0
-    {
+    if let Some(worker) = unsafe { Worker::current() } {
         worker.offer_fresh();
     }
 }

@@ -315,6 +315,8 @@ pub(crate) struct Worker {
     shares_out: Cell<bool>,
     /// No waiting for thieves before this.
     lend_again: Cell<Option<Instant>>,
+    /// The slice that goes on although fresh goroutines wait, and since when they are offered to thieves.
+    offered: Cell<Option<(u64, Instant)>>,
     /// How many fresh goroutines go before the ready queue.
     fresh_first: Cell<u32>,
     searching: Cell<bool>,
@@ -417,6 +419,7 @@ impl Worker {
             own_lone: Cell::new(0),
             shares_out: Cell::new(false),
             lend_again: Cell::new(None),
+            offered: Cell::new(None),
             fresh_first: Cell::new(0),
             searching: Cell::new(false),
             haul: Cell::new(None),
@@ -589,13 +592,22 @@ impl Worker {
 
     /// Whether anybody could use the thread if the running goroutine let go of it.
     pub(crate) fn someone_waits(&self) -> bool {
+        !self.deque.is_empty() || self.someone_else_waits()
+    }
+
+    /// As `someone_waits`, of those whom thieves cannot take from here.
+    fn someone_else_waits(&self) -> bool {
         self.shared.has_deliveries()
             || !self.ready.borrow().is_empty()
             || !self.local_fresh.borrow().is_empty()
-            || !self.deque.is_empty()
             || !self.scheduler.injector.is_empty()
             || self.timers.borrow().next_deadline().is_some_and(|deadline| deadline <= crate::clock::now())
             || !self.is_dedicated() && self.scheduler.has_due_call()
+    }
+
+    /// Whether the running goroutine, whose budget is spent, is to let go of the thread.
+    pub(crate) fn must_let_go(&self) -> bool {
+        self.someone_else_waits() || !self.deque.is_empty() && !self.leaves_fresh_to_thieves()
     }
 
     /// Started goroutines that would run next.

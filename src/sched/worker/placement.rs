@@ -9,7 +9,8 @@
 //! 1. *A lone one stays with its spawner*: whoever starts a partner and waits for it is about to talk. A thief leaves
 //!    it alone, unless its spawner is held up: it goes on computing, or blocks its thread. (That the kernel has given
 //!    the processor to another process does not count: then it will be as quick as before.) Who knows that it will
-//!    says so (`offer_fresh`).
+//!    says so (`offer_fresh`). Whoever has spent its budget of operations and never waited computes, too: before it
+//!    makes room for what it has started, which then would share its core for ever, thieves get `OFFER` to come.
 //! 2. *Several at once are shared out*: a pool, a fan-out. While a worker is idle, the spawner starts no more than
 //!    its share (such that all workers have as many) and leaves the rest to thieves, for `LEND` at most.
 //! 3. *A crowded worker starts nothing more*: if it has `MARGIN` started ones more than another that is idle, it
@@ -39,7 +40,10 @@ const LONE_STREAK: u32 = 32;
 const MARGIN: usize = 4;
 /// How long a spawner waits for a thief to come: a few times what a sleeping one needs.
 const LEND: Duration = Duration::from_micros(250);
-/// For how long it does not do so again when none came.
+/// How long one waits that computes meanwhile: on a busy machine the kernel lets a woken thief run after some such time.
+/// (Go lets a fresh goroutine wait for 10 ms.)
+const OFFER: Duration = Duration::from_millis(2);
+/// For how long a spawner does not wait again when none came.
 const LEND_PAUSE: Duration = Duration::from_millis(2);
 
 impl Worker {
@@ -64,6 +68,30 @@ impl Worker {
         if !self.deque.is_empty() && !self.is_explored() {
             self.shared.lends.store(true, Ordering::Relaxed);
             self.scheduler.wake_for_fresh();
+        }
+    }
+
+    /// The running goroutine has spent its budget, so it is not about to wait: whether it may go on, since an idle
+    /// worker comes for the fresh goroutines behind it. If none has come after `OFFER`, none will.
+    #[cold]
+    pub(super) fn leaves_fresh_to_thieves(&self) -> bool {
+        if self.is_dedicated() || !self.scheduler.idle.is_anybody_idle() || self.lending_pauses() {
+            return false;
+        }
+        let (slice, now) = (self.shared.counters.slices.load(Ordering::Relaxed), crate::clock::now());
+        match self.offered.get() {
+            Some((offered_in, since)) if offered_in == slice => {
+                let until = since + OFFER;
+                if now >= until {
+                    self.lend_again.set(Some(until + LEND_PAUSE));
+                }
+                now < until
+            }
+            _ => {
+                self.offered.set(Some((slice, now)));
+                self.offer_fresh();
+                true
+            }
         }
     }
 
