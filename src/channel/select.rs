@@ -287,13 +287,15 @@ impl<'a> Select<'a> {
         self.watch(Limit::Until(Some(deadline))).ok_or(ReadyTimeoutError)
     }
 
-    /// The positions of the arms, in random order unless biased: numbers, since arms are large to move.
+    /// Puts the positions of the arms in random order unless biased: numbers, since arms are large to move. In place,
+    /// since what was just stored in narrow words is slow to load in wide ones.
     #[inline(always)]
-    fn order(&self) -> Order {
+    fn shuffle(&self, order: &mut Order) {
+        order.clear();
         if observe::is_explored() {
-            return self.explored_order();
+            *order = self.explored_order();
+            return;
         }
-        let mut order = Order::new();
         let mut random = 0;
         for position in 0..self.arms.len() {
             order.push(position as u32);
@@ -308,7 +310,6 @@ impl<'a> Select<'a> {
             random = scaled as u32;
             order.swap(position, (scaled >> 32) as usize);
         }
-        order
     }
 
     /// One of those that are ready goes first: which, the explorer chooses.
@@ -335,17 +336,20 @@ impl<'a> Select<'a> {
     fn run(&mut self, limit: Limit) -> Option<SelectedOperation<'a>> {
         let mut slot = Slot::new(self.message);
         self.enter(limit);
+        let mut order = Order::new();
         loop {
-            if let Some((arm, begun)) = self.begin(&mut slot) {
+            self.shuffle(&mut order);
+            if let Some((arm, begun)) = self.begin(&mut slot, &order) {
                 return Some(self.selected(&arm, begun, slot));
             }
             if self.is_decided(limit) {
                 return None;
             }
-            match self.wait(slot.pointer(), limit) {
+            match self.wait(slot.pointer(), limit, &order) {
                 Ok(Some((arm, begun))) => return Some(self.selected(&arm, begun, slot)),
                 Err(Missed::Time) if limit.is_past() => {
-                    let (arm, begun) = self.begin(&mut slot)?;
+                    self.shuffle(&mut order);
+                    let (arm, begun) = self.begin(&mut slot, &order)?;
                     return Some(self.selected(&arm, begun, slot));
                 }
                 _ => {}
@@ -377,9 +381,9 @@ impl<'a> Select<'a> {
 
     /// Tries each operation.
     #[inline(always)]
-    fn begin(&self, slot: &mut Slot) -> Option<(Arm, Begun)> {
+    fn begin(&self, slot: &mut Slot, order: &Order) -> Option<(Arm, Begun)> {
         let slot = slot.pointer();
-        self.order().iter().find_map(|&position| {
+        order.iter().find_map(|&position| {
             let arm = &self.arms[position as usize];
             let wait = Wait::new(true);
             let entry = Entry::new(&wait, arm.index, slot, Wish::Exchange);
@@ -398,10 +402,10 @@ impl<'a> Select<'a> {
 
     /// Waits for an operation to be chosen. `None`: begin again.
     #[inline(always)]
-    fn wait(&self, slot: NonNull<u8>, limit: Limit) -> Result<Option<(Arm, Begun)>, Missed> {
+    fn wait(&self, slot: NonNull<u8>, limit: Limit, order: &Order) -> Result<Option<(Arm, Begun)>, Missed> {
         let wait = Wait::new(true);
         let wish = |side| if side == Side::Send { Wish::Promise } else { Wish::Exchange };
-        let (verdict, index) = self.wait_as(&wait, slot, wish, limit)?;
+        let (verdict, index) = self.wait_as(&wait, slot, wish, limit, order)?;
         let begun = match verdict {
             Verdict::Done => Begun::Received,
             Verdict::Closed => Begun::Closed,
@@ -420,10 +424,11 @@ impl<'a> Select<'a> {
         slot: NonNull<u8>,
         wish: impl Fn(Side) -> Wish,
         limit: Limit,
+        order: &Order,
     ) -> Result<(Verdict, usize), Missed> {
         wait.arm();
         let entries: Entries = self.arms.iter().map(|arm| Entry::new(wait, arm.index, slot, wish(arm.side))).collect();
-        let verdict = match (self.join(&entries), limit) {
+        let verdict = match (self.join(&entries, order), limit) {
             (Err(IsReady), _) => Err(Missed::Ready),
             (Ok(_), Limit::Now) => Err(Missed::Time),
             (Ok(clock), Limit::Until(deadline)) => {
@@ -445,9 +450,9 @@ impl<'a> Select<'a> {
 
     /// Returns the first time at which a clock has a message. In random order, since of two arms on one channel the one
     /// that joined first is served.
-    fn join(&self, entries: &Entries) -> Result<Option<Instant>, IsReady> {
+    fn join(&self, entries: &Entries, order: &Order) -> Result<Option<Instant>, IsReady> {
         let mut first = None;
-        for &position in &self.order() {
+        for &position in order {
             let (arm, entry) = (&self.arms[position as usize], &entries[position as usize]);
             // SAFETY: `wait_as` does not return before it has left all lists, and has the verdict if there is one.
             let clock = unsafe { self.endpoint(arm).join(arm.side, entry) }?;
@@ -460,24 +465,28 @@ impl<'a> Select<'a> {
     #[track_caller]
     fn watch(&mut self, limit: Limit) -> Option<usize> {
         self.enter(limit);
+        let mut order = Order::new();
         loop {
             let wait = Wait::new(true);
-            if let Some(index) = self.find_ready(&wait) {
+            self.shuffle(&mut order);
+            if let Some(index) = self.find_ready(&wait, &order) {
                 return Some(index);
             }
             if self.is_decided(limit) {
                 return None;
             }
-            match self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, limit) {
+            match self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, limit, &order) {
                 Ok((Verdict::Ready, index)) => return Some(index),
-                Err(Missed::Time) if limit.is_past() => return self.find_ready(&wait),
+                Err(Missed::Time) if limit.is_past() => {
+                    self.shuffle(&mut order);
+                    return self.find_ready(&wait, &order);
+                }
                 _ => {}
             }
         }
     }
 
-    fn find_ready(&self, own: &Wait) -> Option<usize> {
-        let order = self.order();
+    fn find_ready(&self, own: &Wait, order: &Order) -> Option<usize> {
         let mut arms = order.iter().map(|&position| &self.arms[position as usize]);
         arms.find(|arm| self.endpoint(arm).is_ready(arm.side, own)).map(|arm| arm.index)
     }
