@@ -500,3 +500,87 @@ fn memory_that_cannot_be_touched_is_no_obstacle() {
     go(|| ()).join().unwrap();
     debug::leaked().unwrap();
 }
+
+/// The numbers of the processes that this one has made.
+fn children() -> Vec<i32> {
+    let own = std::process::id().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_own = |number: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        // Behind the name, which stands in parentheses: the state, and the parent.
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)) == Some(&own)
+    };
+    numbers.filter(is_own).collect()
+}
+
+#[test]
+fn the_copy_of_the_process_does_not_outlive_it() {
+    const MARK: &str = "LISLE_TEST_DIES";
+    if std::env::var_os(MARK).is_some() {
+        go(|| ()).join().unwrap();
+        std::thread::spawn(|| {
+            loop {
+                debug::leaked().unwrap();
+            }
+        });
+        loop {
+            for child in children() {
+                // SAFETY: stops a process that is ours, or that has ended and not been waited for.
+                unsafe { libc::kill(child, libc::SIGSTOP) };
+                // SAFETY: ends this process.
+                unsafe { libc::_exit(0) };
+            }
+        }
+    }
+    let mut dying = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_copy_of_the_process_does_not_outlive_it", "--test-threads=1"])
+        .env(MARK, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = dying.stdout.take().unwrap();
+    dying.wait().unwrap();
+    // The copy has the other end of the pipe, too.
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut stdout, &mut all);
+        tell.send(())
+    });
+    told.recv_timeout(Duration::from_secs(20)).expect("the copy is still there");
+}
+
+#[test]
+fn where_a_sandbox_forbids_to_read_memory_it_says_so() {
+    let name = "where_a_sandbox_forbids_to_read_memory_it_says_so";
+    if let Some(output) = in_child(name, &[]) {
+        assert!(output.status.success(), "{}", stderr(&output));
+        return;
+    }
+    go(|| ()).join().unwrap();
+    let error = std::thread::spawn(|| {
+        forbid_to_read_memory();
+        debug::leaked().map(|leaks| leaks.len())
+    });
+    let error = error.join().unwrap().expect_err("it has seen nothing, which is not the same as no leaks");
+    assert!(error.to_string().contains("could not read its memory"), "{error}");
+}
+
+/// For the calling thread.
+fn forbid_to_read_memory() {
+    let statement = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        // The number of the call.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_process_vm_readv as u32, 0, 1),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0, 0),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the program is valid during the call.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
+    }
+}

@@ -234,11 +234,21 @@ fn copy_process(f: impl FnOnce()) -> io::Result<libc::pid_t> {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
     }
+    // SAFETY: no pointers.
+    let parent = unsafe { libc::getpid() };
     // SAFETY: no memory is shared and no stack is given: this is `fork`, without a signal at the child's end and without
     // the handlers that libraries have set up for forks.
     let child = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
     if child == 0 {
-        f();
+        // It has all open files of the program, whose ends would stay open for as long as it lives.
+        // SAFETY: no pointers.
+        let is_orphan = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            libc::getppid() != parent
+        };
+        if !is_orphan {
+            f();
+        }
         // SAFETY: ends the copy, without any handlers.
         unsafe { libc::_exit(0) };
     }
