@@ -12,6 +12,7 @@
 //! | one keeps its thread, or has one of its own, and waits | that thread sleeps as a worker does | waits |
 //! | a timer, a deadline, a deferred call | the worker's next timer, the runtime's table | alive |
 //! | a blocking call, a foreign function | a thread of the pool that is neither idle nor waits in lisle | alive |
+//! | a blocking call for which there is no thread | those that have one decide | |
 //! | a blocking call that itself waits in lisle | as any thread of the program | waits |
 //! | a foreign function, called by a goroutine | its worker does not sleep | alive |
 //! | a signal that somebody listens for | listeners that are not gone | alive |
