@@ -299,6 +299,18 @@ fn a_wait_is_not_older_than_its_goroutine_on_a_thread_that_had_others_before() {
     waits.join().unwrap();
 }
 
+#[test]
+fn a_goroutine_that_waits_on_a_stack_not_its_own_does_not_pass_for_whole() {
+    let handle = go(|| stacker::grow(256 * 1024, || lisle::park()));
+    let id = handle.goroutine().id();
+    let json = json_of(id, |one| one["reason"] == "park");
+    assert!(json["complete"] == false && json["keeps_thread"].is_string(), "{json}");
+    let text = part(id, |text| text.contains("[park"));
+    assert!(text.contains("the rest of the stack could not be read"), "{text}");
+    handle.goroutine().unpark();
+    handle.join().unwrap();
+}
+
 fn quit_myself() {
     // SAFETY: sends a signal to this process.
     unsafe { libc::kill(libc::getpid(), libc::SIGQUIT) };

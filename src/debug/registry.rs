@@ -467,6 +467,9 @@ impl Visit {
                     snapshot.addresses = &self.addresses[..outcome.frames];
                     snapshot.end = outcome.end;
                 }
+            } else if self.wanted.stacks && candidate.seen.state == Some(RunState::ParkedInPlace) {
+                // On a stack that is not its own.
+                snapshot.end = End::Lost;
             }
             look(&snapshot)?;
         }
