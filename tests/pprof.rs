@@ -239,26 +239,27 @@ fn an_address_that_others_can_reach_must_be_meant() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it has given its address back");
 }
 
+/// One whose profile is being taken, for an hour.
+fn client_that_profiles() -> TcpStream {
+    loop {
+        let mut client = TcpStream::connect(address()).unwrap();
+        client.write_all(b"GET /debug/pprof/profile?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+        // It has begun when another is refused; unless it came while we had one, and was refused itself.
+        while client.read(&mut [0; 64]).is_err() {
+            match CpuProfile::start() {
+                Err(_) => return client,
+                Ok(profile) => drop(profile),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_second_cpu_profile_at_a_time_is_refused_and_a_client_that_goes_away_ends_its_own() {
     let _one = one_cpu_profile_at_a_time();
-    let ask = || {
-        let mut stream = TcpStream::connect(address()).unwrap();
-        stream.write_all(b"GET /debug/pprof/profile?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-        stream
-    };
-    let mut first = ask();
-    // It has begun when another is refused; unless it came while we had one, and was refused itself.
-    let second = loop {
-        if first.read(&mut [0; 64]).is_ok() {
-            first = ask();
-        }
-        match CpuProfile::start() {
-            Err(error) => break error,
-            Ok(profile) => drop(profile),
-        }
-    };
+    let first = client_that_profiles();
+    let second = CpuProfile::start().unwrap_err();
     assert_eq!(second.kind(), ErrorKind::AlreadyExists);
     assert_refused(&get("/debug/pprof/profile?seconds=1"), 409, "is being taken already");
     drop(first);
@@ -266,6 +267,26 @@ fn a_second_cpu_profile_at_a_time_is_refused_and_a_client_that_goes_away_ends_it
     while CpuProfile::start().is_err() {
         assert!(Instant::now() < end, "the profile of the client that has gone is still being taken");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_is_noticed_although_it_has_said_more_than_was_read() {
+    let _one = one_cpu_profile_at_a_time();
+    let mut client = client_that_profiles();
+    client.write_all(b"GET /debug/ HTTP/1.1\r\n\r\n").unwrap();
+    drop(client);
+    common::until(|| CpuProfile::start().is_ok());
+}
+
+#[test]
+fn a_client_that_never_stops_talking_is_left_in_the_end() {
+    let mut client = TcpStream::connect(address()).unwrap();
+    client.write_all(b"GET /debug/pprof/cmdline HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let start = Instant::now();
+    while client.write_all(b"x").is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it is listened to for ever");
+        std::thread::sleep(Duration::from_millis(300));
     }
 }
 
