@@ -361,6 +361,69 @@ fn a_cpu_profile_has_threads_that_are_not_workers_those_of_blocking_calls_with_w
     assert!(foreign.iter().any(|sample| sample.functions.len() >= 2 && sample.goroutine.is_none()), "{samples:?}");
 }
 
+#[inline(never)]
+fn burn_for(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        black_box((0..1000_u64).map(black_box).sum::<u64>());
+    }
+}
+
+#[test]
+fn a_cpu_profile_has_whole_stacks_of_threads_that_begin_while_it_is_taken() {
+    let _one = one_cpu_profile_at_a_time();
+    let profile = CpuProfile::start().unwrap();
+    // Many at once: each makes the profiler look, and find others that have only just begun.
+    let begin = |_| lisle::Builder::new().own_thread(true).go(|| burn_for(Duration::from_millis(150))).unwrap();
+    for _ in 0..8 {
+        (0..10).map(begin).collect::<Vec<_>>().into_iter().for_each(|one| one.join().unwrap());
+    }
+    let mut bytes = Vec::new();
+    profile.stop(&mut bytes).unwrap();
+    let samples = decode(&bytes);
+    assert!(samples.iter().any(|sample| sample.is_in("burn_for")), "{samples:?}");
+    let is_cut = |sample: &&Sample| sample.functions.last().unwrap().contains("not lisle's");
+    // Until a thread has said what it is, nobody can know; none computes for long before.
+    let cut: i64 = samples.iter().filter(is_cut).map(|sample| sample.values[0]).sum();
+    let all: i64 = samples.iter().map(|sample| sample.values[0]).sum();
+    assert!(10 * cut < all, "{cut} of {all}: {samples:?}");
+}
+
+#[test]
+fn a_cpu_profile_finds_its_way_out_of_a_library_that_was_loaded_while_it_is_taken() {
+    #[inline(never)]
+    fn burn_in(function: extern "C" fn(f64) -> f64) -> f64 {
+        let end = Instant::now() + Duration::from_millis(700);
+        let mut sum = 0.0;
+        while Instant::now() < end {
+            sum += (0..2000).map(|n| function(black_box(f64::from(n) + 0.3))).sum::<f64>();
+        }
+        sum
+    }
+    let _one = one_cpu_profile_at_a_time();
+    let profile = CpuProfile::start().unwrap();
+    // SAFETY: the name is a C string; the library's initialisers are harmless.
+    let library = unsafe { libc::dlopen(c"libm.so.6".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    assert!(!library.is_null());
+    // SAFETY: the library is loaded, and stays.
+    let function = unsafe { libc::dlsym(library, c"lgamma".as_ptr()) };
+    assert!(!function.is_null());
+    // SAFETY: that is how C declares it.
+    let function = unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn(f64) -> f64>(function) };
+    std::thread::sleep(Duration::from_millis(200));
+    go(move || burn_in(function)).join().unwrap();
+    let mut bytes = Vec::new();
+    profile.stop(&mut bytes).unwrap();
+    let samples = decode(&bytes);
+    let count = |is_meant: &dyn Fn(&Sample) -> bool| -> i64 {
+        samples.iter().filter(|sample| is_meant(sample)).map(|sample| sample.values[0]).sum()
+    };
+    let whole = count(&|sample| sample.is_in("burn_in") && !sample.functions.last().unwrap().starts_with('['));
+    let in_library = count(&|sample| sample.functions[0].contains("lgamma") || sample.functions[0].contains("libm"));
+    let lost = count(&|sample| sample.functions.last().unwrap().contains("callers not found"));
+    assert!(in_library > 0 && whole > 10 * lost, "{whole} whole, {lost} lost, {in_library} inside: {samples:?}");
+}
+
 #[test]
 fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_number_and_labels() {
     let _one = one_cpu_profile_at_a_time();

@@ -147,8 +147,7 @@ pub(super) unsafe fn registers(context: *mut libc::c_void) -> Registers {
     Registers { pc: get(libc::REG_RIP), sp: get(libc::REG_RSP), bp: get(libc::REG_RBP) }
 }
 
-/// In the handler, on the thread of `worker`. Not inlined: a thread that has come by the number of one has less room.
-#[inline(never)]
+/// In the handler, on the thread of `worker`.
 fn walk(worker: &Worker, from: Registers, addresses: &mut [usize]) -> Option<Outcome> {
     let g = worker.running().filter(|g| g.id == REQUEST.goroutine.load(Ordering::Relaxed))?;
     let (low, high) = g.pinned(worker).stack_bounds.get();
