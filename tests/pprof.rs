@@ -425,6 +425,22 @@ fn a_cpu_profile_finds_its_way_out_of_a_library_that_was_loaded_while_it_is_take
 }
 
 #[test]
+fn a_goroutine_with_the_smallest_stack_can_take_every_profile() {
+    let _one = one_cpu_profile_at_a_time();
+    let take_all = || {
+        let mut bytes = Vec::new();
+        let cpu = CpuProfile::start().unwrap();
+        cpu.stop(&mut bytes).unwrap();
+        let kinds = [ProfileKind::Goroutine, ProfileKind::Block, ProfileKind::Mutex, ProfileKind::ThreadCreate];
+        kinds.into_iter().for_each(|kind| write_profile(kind, &mut bytes).unwrap());
+        write_profile(ProfileKind::GoroutineLeak, &mut bytes).unwrap();
+        bytes.len() + debug::prometheus().len()
+    };
+    let builder = lisle::Builder::new().stack_size(lisle::MIN_STACK_SIZE);
+    assert!(builder.go(take_all).unwrap().join().unwrap() > 0);
+}
+
+#[test]
 fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_number_and_labels() {
     let _one = one_cpu_profile_at_a_time();
     let stop = Arc::new(AtomicBool::new(false));
