@@ -165,10 +165,11 @@ pub(crate) fn counts() -> (usize, usize, usize) {
     (pool.threads, pool.idle.len(), pool.queue.len())
 }
 
-/// The threads that have nothing to do, by their numbers. `None`: a call waits for one of them, or for another.
+/// The threads that have nothing to do, by their numbers. `None`: a call is on its way to one of them. (If there are none,
+/// calls that are queued wait for the calls under way.)
 pub(crate) fn idle_threads() -> Option<Vec<libc::pid_t>> {
     let pool = pool();
-    pool.queue.is_empty().then(|| pool.idle.clone())
+    (pool.queue.is_empty() || pool.idle.is_empty()).then(|| pool.idle.clone())
 }
 
 fn serve() {

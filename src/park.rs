@@ -112,6 +112,11 @@ impl WaitReason {
         REASONS[usize::from(byte)]
     }
 
+    /// `None`: it is the byte of no reason.
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        REASONS.get(usize::from(byte)).copied()
+    }
+
     /// Whether it is others in the program who are waited for: not the time, the system, or an `unpark`.
     pub(crate) fn is_for_others(self) -> bool {
         !matches!(self, Self::None | Self::Park | Self::Sleep | Self::Blocking)

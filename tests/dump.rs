@@ -271,6 +271,46 @@ fn a_goroutine_that_waits_is_dumped_with_a_deep_stack() {
     handle.join().unwrap();
 }
 
+/// What the JSON form says of a goroutine, once it is so.
+fn json_of(id: u64, is_right: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    until(|| {
+        let json: serde_json::Value = serde_json::from_str(&dump_as(Format::Json)).unwrap();
+        let all = json["goroutines"].as_array().unwrap();
+        all.iter().find(|one| one["id"] == id && is_right(one)).cloned()
+    })
+}
+
+#[test]
+fn a_wait_is_not_older_than_its_goroutine_on_a_thread_that_had_others_before() {
+    let runtime = common::one_worker();
+    let own_thread = || Builder::new().own_thread(true);
+    for _ in 0..3 {
+        let before =
+            own_thread().go_on(&runtime, || (0..20).for_each(|_| lisle::time::sleep(Duration::from_millis(20))));
+        before.unwrap().join().unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let start = Instant::now();
+    let waits = own_thread().go_on(&runtime, || lisle::park()).unwrap();
+    let json = json_of(waits.goroutine().id(), |one| one["reason"] == "park");
+    let waited = json["waited_seconds"].as_u64().unwrap();
+    assert!(waited <= start.elapsed().as_secs(), "{json}");
+    waits.goroutine().unpark();
+    waits.join().unwrap();
+}
+
+#[test]
+fn a_goroutine_that_waits_on_a_stack_not_its_own_does_not_pass_for_whole() {
+    let handle = go(|| stacker::grow(256 * 1024, || lisle::park()));
+    let id = handle.goroutine().id();
+    let json = json_of(id, |one| one["reason"] == "park");
+    assert!(json["complete"] == false && json["keeps_thread"].is_string(), "{json}");
+    let text = part(id, |text| text.contains("[park"));
+    assert!(text.contains("the rest of the stack could not be read"), "{text}");
+    handle.goroutine().unpark();
+    handle.join().unwrap();
+}
+
 fn quit_myself() {
     // SAFETY: sends a signal to this process.
     unsafe { libc::kill(libc::getpid(), libc::SIGQUIT) };

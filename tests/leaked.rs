@@ -107,7 +107,8 @@ tests! {
         a_sender_in_the_buffer_of_a_channel_in_use
         a_sender_that_a_call_will_use_that_is_not_due_yet
         a_sender_in_the_result_of_one_that_has_ended
-        children_of_a_scope_that_its_owner_keeps_alive;
+        children_of_a_scope_that_its_owner_keeps_alive
+        a_sender_in_a_block_that_looks_as_if_it_had_been_freed;
 }
 
 mod programs {
@@ -386,6 +387,40 @@ mod programs {
         drop(handle.join());
     }
 
+    /// What malloc writes into the second word of a block when it is freed. A later owner who has not written there yet finds
+    /// it again, such as a vector with room for more than it has.
+    fn freed_word() -> usize {
+        // SAFETY: any size will do; the block is freed once.
+        let block = unsafe {
+            let block = libc::malloc(40);
+            libc::free(block);
+            block
+        };
+        let mut word = [0_u8; 8];
+        let local = libc::iovec { iov_base: word.as_mut_ptr().cast(), iov_len: 8 };
+        let remote = libc::iovec { iov_base: block.wrapping_byte_add(8), iov_len: 8 };
+        // SAFETY: the local vector describes `word`; the remote one is for the kernel to read or to refuse.
+        assert_eq!(unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) }, 8);
+        usize::from_ne_bytes(word)
+    }
+
+    static KEPT: std::sync::Mutex<Vec<usize>> = std::sync::Mutex::new(Vec::new());
+
+    #[inline(never)]
+    fn keep_in_block_that_looks_freed() {
+        let (sender, receiver) = bounded::<u32>(0);
+        let sender = Box::into_raw(Box::new(sender)).expose_provenance();
+        // Longer than the blocks that `freed_word` has seen: their own word is cleared when they are allocated.
+        let block = Box::leak(vec![sender, freed_word(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].into_boxed_slice());
+        KEPT.lock().unwrap().push(block.as_ptr().expose_provenance());
+        start("a block that looks freed has it", move || wait_here(&receiver));
+    }
+
+    pub(super) fn a_sender_in_a_block_that_looks_as_if_it_had_been_freed() {
+        (0..LEAKS).for_each(|_| keep_in_block_that_looks_freed());
+        assert_not_leaked("a block that looks freed has it");
+    }
+
     pub(super) fn children_of_a_scope_that_its_owner_keeps_alive() {
         let (sender, receiver) = bounded::<u32>(0);
         let ended = go(move || {
@@ -399,14 +434,11 @@ mod programs {
                 });
             });
         });
-        std::thread::sleep(Duration::from_millis(20));
-        assert!(
-            debug::leaked().unwrap().iter().all(|leak| !leak
-                .goroutine
-                .created_at
-                .to_string()
-                .contains("leaked.rs:385"))
-        );
+        // The owner waits for its child, and the child for what is here.
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(10));
+            assert!(debug::leaked().unwrap().is_empty(), "{:?}\n{}", debug::leaked(), debug::dump());
+        }
         drop(sender);
         ended.join().unwrap();
     }
@@ -437,4 +469,118 @@ fn it_can_be_asked_by_a_goroutine_on_a_small_stack_while_others_come_and_go() {
     }
     stop.store(true, Ordering::Relaxed);
     busy.join().unwrap();
+}
+
+/// A hole in memory that others may have made for a guard, as the C library does at the ends of threads' stacks.
+#[test]
+fn memory_that_cannot_be_touched_is_no_obstacle() {
+    const GUARD_INSTALL: libc::c_int = 102;
+    let name = "memory_that_cannot_be_touched_is_no_obstacle";
+    if let Some(output) = in_child(name, &[]) {
+        assert!(output.status.success(), "{}", stderr(&output));
+        return;
+    }
+    let (length, access) = (64 << 20, libc::PROT_READ | libc::PROT_WRITE);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping, twice as long as what is used of it, which nobody else knows of.
+    let map = unsafe { libc::mmap(std::ptr::null_mut(), 2 * length, access, flags, -1, 0) };
+    assert_ne!(map, libc::MAP_FAILED);
+    // One at a place where a heap could begin, and one elsewhere.
+    let aligned = map.wrapping_byte_add(map.addr().wrapping_neg() % length);
+    // SAFETY: the parts of the mapping before and behind, none of which is in use.
+    unsafe {
+        libc::munmap(map, aligned.addr() - map.addr());
+        let other = libc::mmap(std::ptr::null_mut(), 1 << 20, access, flags, -1, 0);
+        for guarded in [aligned, other] {
+            if libc::madvise(guarded, 4096, GUARD_INSTALL) != 0 {
+                return eprintln!("this kernel has no such guards");
+            }
+        }
+    }
+    go(|| ()).join().unwrap();
+    debug::leaked().unwrap();
+}
+
+/// The numbers of the processes that this one has made.
+fn children() -> Vec<i32> {
+    let own = std::process::id().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_own = |number: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        // Behind the name, which stands in parentheses: the state, and the parent.
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)) == Some(&own)
+    };
+    numbers.filter(is_own).collect()
+}
+
+#[test]
+fn the_copy_of_the_process_does_not_outlive_it() {
+    const MARK: &str = "LISLE_TEST_DIES";
+    if std::env::var_os(MARK).is_some() {
+        go(|| ()).join().unwrap();
+        std::thread::spawn(|| {
+            loop {
+                debug::leaked().unwrap();
+            }
+        });
+        loop {
+            for child in children() {
+                // SAFETY: stops a process that is ours, or that has ended and not been waited for.
+                unsafe { libc::kill(child, libc::SIGSTOP) };
+                // SAFETY: ends this process.
+                unsafe { libc::_exit(0) };
+            }
+        }
+    }
+    let mut dying = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_copy_of_the_process_does_not_outlive_it", "--test-threads=1"])
+        .env(MARK, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = dying.stdout.take().unwrap();
+    dying.wait().unwrap();
+    // The copy has the other end of the pipe, too.
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut stdout, &mut all);
+        tell.send(())
+    });
+    told.recv_timeout(Duration::from_secs(20)).expect("the copy is still there");
+}
+
+#[test]
+fn where_a_sandbox_forbids_to_read_memory_it_says_so() {
+    let name = "where_a_sandbox_forbids_to_read_memory_it_says_so";
+    if let Some(output) = in_child(name, &[]) {
+        assert!(output.status.success(), "{}", stderr(&output));
+        return;
+    }
+    go(|| ()).join().unwrap();
+    let error = std::thread::spawn(|| {
+        forbid_to_read_memory();
+        debug::leaked().map(|leaks| leaks.len())
+    });
+    let error = error.join().unwrap().expect_err("it has seen nothing, which is not the same as no leaks");
+    assert!(error.to_string().contains("could not read its memory"), "{error}");
+}
+
+/// For the calling thread.
+fn forbid_to_read_memory() {
+    let statement = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        // The number of the call.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_process_vm_readv as u32, 0, 1),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0, 0),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the program is valid during the call.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
+    }
 }

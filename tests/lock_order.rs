@@ -157,6 +157,21 @@ fn what_cannot_come_about_is_not_told() {
 }
 
 #[test]
+fn a_lock_whose_guard_was_forgotten_is_forgotten_with_it() {
+    if let Some(text) = told("a_lock_whose_guard_was_forgotten_is_forgotten_with_it") {
+        assert!(!text.contains("lisle:"), "{text}");
+        return;
+    }
+    alone(|| {
+        for _ in 0..3 {
+            // The same place each time.
+            let lock = Mutex::new(());
+            std::mem::forget(std::hint::black_box(&lock).lock());
+        }
+    });
+}
+
+#[test]
 fn whoever_wants_its_own_lock_panics_with_both_places() {
     if let Some(text) = told("whoever_wants_its_own_lock_panics_with_both_places") {
         assert!(text.contains("wants a lock at tests/lock_order.rs:"), "{text}");

@@ -239,26 +239,27 @@ fn an_address_that_others_can_reach_must_be_meant() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it has given its address back");
 }
 
+/// One whose profile is being taken, for an hour.
+fn client_that_profiles() -> TcpStream {
+    loop {
+        let mut client = TcpStream::connect(address()).unwrap();
+        client.write_all(b"GET /debug/pprof/profile?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+        // It has begun when another is refused; unless it came while we had one, and was refused itself.
+        while client.read(&mut [0; 64]).is_err() {
+            match CpuProfile::start() {
+                Err(_) => return client,
+                Ok(profile) => drop(profile),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_second_cpu_profile_at_a_time_is_refused_and_a_client_that_goes_away_ends_its_own() {
     let _one = one_cpu_profile_at_a_time();
-    let ask = || {
-        let mut stream = TcpStream::connect(address()).unwrap();
-        stream.write_all(b"GET /debug/pprof/profile?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-        stream
-    };
-    let mut first = ask();
-    // It has begun when another is refused; unless it came while we had one, and was refused itself.
-    let second = loop {
-        if first.read(&mut [0; 64]).is_ok() {
-            first = ask();
-        }
-        match CpuProfile::start() {
-            Err(error) => break error,
-            Ok(profile) => drop(profile),
-        }
-    };
+    let first = client_that_profiles();
+    let second = CpuProfile::start().unwrap_err();
     assert_eq!(second.kind(), ErrorKind::AlreadyExists);
     assert_refused(&get("/debug/pprof/profile?seconds=1"), 409, "is being taken already");
     drop(first);
@@ -266,6 +267,26 @@ fn a_second_cpu_profile_at_a_time_is_refused_and_a_client_that_goes_away_ends_it
     while CpuProfile::start().is_err() {
         assert!(Instant::now() < end, "the profile of the client that has gone is still being taken");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_is_noticed_although_it_has_said_more_than_was_read() {
+    let _one = one_cpu_profile_at_a_time();
+    let mut client = client_that_profiles();
+    client.write_all(b"GET /debug/ HTTP/1.1\r\n\r\n").unwrap();
+    drop(client);
+    common::until(|| CpuProfile::start().is_ok());
+}
+
+#[test]
+fn a_client_that_never_stops_talking_is_left_in_the_end() {
+    let mut client = TcpStream::connect(address()).unwrap();
+    client.write_all(b"GET /debug/pprof/cmdline HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let start = Instant::now();
+    while client.write_all(b"x").is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it is listened to for ever");
+        std::thread::sleep(Duration::from_millis(300));
     }
 }
 
@@ -338,6 +359,85 @@ fn a_cpu_profile_has_threads_that_are_not_workers_those_of_blocking_calls_with_w
     let foreign = |sample: &&Sample| sample.functions.last().unwrap().contains("a thread that is not lisle's");
     let foreign: Vec<_> = samples.iter().filter(foreign).collect();
     assert!(foreign.iter().any(|sample| sample.functions.len() >= 2 && sample.goroutine.is_none()), "{samples:?}");
+}
+
+#[inline(never)]
+fn burn_for(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        black_box((0..1000_u64).map(black_box).sum::<u64>());
+    }
+}
+
+#[test]
+fn a_cpu_profile_has_whole_stacks_of_threads_that_begin_while_it_is_taken() {
+    let _one = one_cpu_profile_at_a_time();
+    let profile = CpuProfile::start().unwrap();
+    // Many at once: each makes the profiler look, and find others that have only just begun.
+    let begin = |_| lisle::Builder::new().own_thread(true).go(|| burn_for(Duration::from_millis(150))).unwrap();
+    for _ in 0..8 {
+        (0..10).map(begin).collect::<Vec<_>>().into_iter().for_each(|one| one.join().unwrap());
+    }
+    let mut bytes = Vec::new();
+    profile.stop(&mut bytes).unwrap();
+    let samples = decode(&bytes);
+    assert!(samples.iter().any(|sample| sample.is_in("burn_for")), "{samples:?}");
+    let is_cut = |sample: &&Sample| sample.functions.last().unwrap().contains("not lisle's");
+    // Until a thread has said what it is, nobody can know; none computes for long before.
+    let cut: i64 = samples.iter().filter(is_cut).map(|sample| sample.values[0]).sum();
+    let all: i64 = samples.iter().map(|sample| sample.values[0]).sum();
+    assert!(10 * cut < all, "{cut} of {all}: {samples:?}");
+}
+
+#[test]
+fn a_cpu_profile_finds_its_way_out_of_a_library_that_was_loaded_while_it_is_taken() {
+    #[inline(never)]
+    fn burn_in(function: extern "C" fn(f64) -> f64) -> f64 {
+        let end = Instant::now() + Duration::from_millis(700);
+        let mut sum = 0.0;
+        while Instant::now() < end {
+            sum += (0..2000).map(|n| function(black_box(f64::from(n) + 0.3))).sum::<f64>();
+        }
+        sum
+    }
+    let _one = one_cpu_profile_at_a_time();
+    let profile = CpuProfile::start().unwrap();
+    // SAFETY: the name is a C string; the library's initialisers are harmless.
+    let library = unsafe { libc::dlopen(c"libm.so.6".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    assert!(!library.is_null());
+    // SAFETY: the library is loaded, and stays.
+    let function = unsafe { libc::dlsym(library, c"lgamma".as_ptr()) };
+    assert!(!function.is_null());
+    // SAFETY: that is how C declares it.
+    let function = unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn(f64) -> f64>(function) };
+    std::thread::sleep(Duration::from_millis(200));
+    go(move || burn_in(function)).join().unwrap();
+    let mut bytes = Vec::new();
+    profile.stop(&mut bytes).unwrap();
+    let samples = decode(&bytes);
+    let count = |is_meant: &dyn Fn(&Sample) -> bool| -> i64 {
+        samples.iter().filter(|sample| is_meant(sample)).map(|sample| sample.values[0]).sum()
+    };
+    let whole = count(&|sample| sample.is_in("burn_in") && !sample.functions.last().unwrap().starts_with('['));
+    let in_library = count(&|sample| sample.functions[0].contains("lgamma") || sample.functions[0].contains("libm"));
+    let lost = count(&|sample| sample.functions.last().unwrap().contains("callers not found"));
+    assert!(in_library > 0 && whole > 10 * lost, "{whole} whole, {lost} lost, {in_library} inside: {samples:?}");
+}
+
+#[test]
+fn a_goroutine_with_the_smallest_stack_can_take_every_profile() {
+    let _one = one_cpu_profile_at_a_time();
+    let take_all = || {
+        let mut bytes = Vec::new();
+        let cpu = CpuProfile::start().unwrap();
+        cpu.stop(&mut bytes).unwrap();
+        let kinds = [ProfileKind::Goroutine, ProfileKind::Block, ProfileKind::Mutex, ProfileKind::ThreadCreate];
+        kinds.into_iter().for_each(|kind| write_profile(kind, &mut bytes).unwrap());
+        write_profile(ProfileKind::GoroutineLeak, &mut bytes).unwrap();
+        bytes.len() + debug::prometheus().len()
+    };
+    let builder = lisle::Builder::new().stack_size(lisle::MIN_STACK_SIZE);
+    assert!(builder.go(take_all).unwrap().join().unwrap() > 0);
 }
 
 #[test]

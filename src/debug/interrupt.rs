@@ -68,8 +68,8 @@ pub(super) fn stack_of(worker: &WorkerShared, goroutine: u64, out: &mut [usize])
     REQUEST.goroutine.store(goroutine, Ordering::Relaxed);
     REQUEST.word.store(ASKED, Ordering::Release);
     // SAFETY: no pointers; the thread is one of this process, or there is none and nothing happens.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SIGNAL) };
-    if !wait_for_answer() {
+    let is_sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SIGNAL) } == 0;
+    if !wait_for_answer(if is_sent { PATIENCE } else { Duration::ZERO }) {
         return None;
     }
     // SAFETY: the word is DONE: the answer is ours.
@@ -82,14 +82,14 @@ pub(super) fn stack_of(worker: &WorkerShared, goroutine: u64, out: &mut [usize])
     outcome
 }
 
-fn wait_for_answer() -> bool {
+fn wait_for_answer(patience: Duration) -> bool {
     // The system's time, whoever asks.
     let start = std::time::Instant::now();
     loop {
         if REQUEST.word.load(Ordering::Acquire) == DONE {
             return true;
         }
-        if start.elapsed() > PATIENCE
+        if start.elapsed() > patience
             && REQUEST.word.compare_exchange(ASKED, IDLE, Ordering::Acquire, Ordering::Relaxed).is_ok()
         {
             return false;

@@ -119,10 +119,15 @@ pub(crate) fn free(lock: usize) {
     }
 }
 
-/// The lock is no more: another may come to lie at its address.
+/// The lock is no more: another may come to lie at its address. (Somebody may hold it all the same, by a guard that was
+/// forgotten.)
 #[cold]
 pub(crate) fn forget(lock: usize) {
     let mut watch = watch();
+    watch.held.retain(|_, held| {
+        held.retain(|one| one.lock != lock);
+        !held.is_empty()
+    });
     let own = watch.pairs.remove(&lock).map_or(0, |pairs| pairs.len());
     watch.count -= own;
     if watch.count > 0 {

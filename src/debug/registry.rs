@@ -8,11 +8,13 @@
 //! # Why what is told is true
 //! Nothing is locked and nobody is stopped. All is read by the kernel's hand (`copy`), in four steps, each a call of its
 //! own: (1) `Pinned`; (2) the `G` that it names, and the stack from the stack pointer up; (3) name and labels; (4)
-//! `Pinned` and the number of the goroutine in `G` once more. What is copied is believed if step 4 finds the same slice,
-//! the same `G` and the same number:
+//! `Pinned`, and then that `G`, once more. What is copied is believed if step 4 finds the same slice, the same `G`, and in it
+//! the same of all that does not change from a goroutine's start to its end ([`FIXED`]):
 //! - *It was alive all the time.* `retire` clears `Pinned::g` before it gives anything up. Step 4 has found `g` in it,
 //!   so what that memory then belonged to was alive, and its number, which no other goroutine ever has, is the one of
-//!   step 2. Hence so was everything that hangs on it and does not change: name, place of creation.
+//!   step 2. Hence so was everything that hangs on it and does not change: name, place of creation. (It may have been made
+//!   only just before step 2, where another had ended after step 1, and then have been half written, or have had no worker:
+//!   that is why not the number alone is compared.)
 //! - *Its stack did not change*, if it was parked or ready in step 1. Only a resume lets it change, and that stores a new
 //!   number of the slice before; the numbers of one worker only grow, and a goroutine has one worker. The registers are
 //!   those of this wait, since they are stored before the state. Labels change on the goroutine's own stack only.
@@ -124,6 +126,22 @@ const ATTEMPTS: usize = 5;
 const PINNED: usize = size_of::<Pinned>();
 /// `G`, and the scope behind it.
 const HEADER: usize = size_of::<G>() + size_of::<usize>();
+
+/// What of `G` is the same from the start of a goroutine to its end.
+const FIXED: [usize; 6] = [
+    offset_of!(G, home),
+    offset_of!(G, vtable),
+    offset_of!(G, id),
+    offset_of!(G, creator),
+    offset_of!(G, created_at),
+    offset_of!(G, extra),
+];
+
+/// Whether two copies of a `G` are of one goroutine, which had started when the first was made.
+fn are_of_one(first: &[u8], second: &[u8]) -> bool {
+    let has_home = word(first, offset_of!(G, home)) != 0;
+    has_home && FIXED.iter().all(|&offset| word(first, offset) == word(second, offset))
+}
 
 /// Calls `look` with every started goroutine of the process, until it breaks. From any thread, not from signal
 /// handlers. Needs some 300 KiB of memory, however many goroutines there are, and takes some 1 µs for each. What ends or
@@ -395,8 +413,7 @@ impl Visit {
         self.pieces.extend(self.candidates.iter().map(|one| Piece { from: one.slot.high(), length: PINNED }));
         copy(&self.pieces, &mut self.again, &mut self.readable);
         self.pieces.clear();
-        let id = |one: &Candidate| Piece { from: one.seen.g + offset_of!(G, id), length: size_of::<u64>() };
-        self.pieces.extend(self.candidates.iter().map(id));
+        self.pieces.extend(self.candidates.iter().map(|one| Piece { from: one.seen.g, length: HEADER }));
         copy(&self.pieces, &mut self.ids, &mut self.readable);
     }
 
@@ -413,7 +430,7 @@ impl Visit {
             let header = &self.copied[candidate.header..candidate.header + HEADER];
             let is_same = now.g == candidate.seen.g
                 && self.readable[index]
-                && word(&self.ids, index * size_of::<u64>()) == word(header, offset_of!(G, id));
+                && are_of_one(header, &self.ids[index * HEADER..(index + 1) * HEADER]);
             let is_still = now.slice == candidate.seen.slice && now.labels == candidate.seen.labels;
             let is_whole = is_same && is_still && candidate.readable;
             if !is_whole && (!is_last || !is_same || !candidate.readable) {
@@ -450,6 +467,9 @@ impl Visit {
                     snapshot.addresses = &self.addresses[..outcome.frames];
                     snapshot.end = outcome.end;
                 }
+            } else if self.wanted.stacks && candidate.seen.state == Some(RunState::ParkedInPlace) {
+                // On a stack that is not its own.
+                snapshot.end = End::Lost;
             }
             look(&snapshot)?;
         }
@@ -528,6 +548,22 @@ mod tests {
             ControlFlow::Break(())
         });
         found
+    }
+
+    #[test]
+    fn copies_are_believed_if_they_are_of_one_goroutine_that_had_started() {
+        let header = |id: usize, home: usize, created_at: usize| {
+            let mut bytes = vec![0; HEADER];
+            for (offset, word) in [(offset_of!(G, id), id), (offset_of!(G, home), home)] {
+                bytes[offset..offset + 8].copy_from_slice(&word.to_ne_bytes());
+            }
+            bytes[offset_of!(G, created_at)..][..8].copy_from_slice(&created_at.to_ne_bytes());
+            bytes
+        };
+        assert!(are_of_one(&header(7, 1, 2), &header(7, 1, 2)));
+        assert!(!are_of_one(&header(7, 1, 2), &header(8, 1, 2)), "another");
+        assert!(!are_of_one(&header(7, 0, 2), &header(7, 0, 2)), "it had no worker yet");
+        assert!(!are_of_one(&header(7, 1, 0), &header(7, 1, 2)), "it was half written");
     }
 
     #[inline(never)]

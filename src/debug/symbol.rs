@@ -49,6 +49,12 @@ pub(crate) fn resolve(addresses: &[usize]) -> Vec<Frames> {
     addresses.iter().map(|address| get(address).unwrap_or_else(|| Arc::new([unknown()]))).collect()
 }
 
+/// The function at an address, which may be any: so it is not kept.
+#[cfg(feature = "pprof")]
+pub(crate) fn function_at(address: usize) -> Option<String> {
+    look_up_one(address).last()?.function.clone()
+}
+
 fn lock_known() -> std::sync::MutexGuard<'static, HashMap<usize, Frames>> {
     known().lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -142,6 +148,14 @@ mod tests {
         let own = own.unwrap_or_else(|| panic!("{frames:?}"));
         assert!(own.file.as_deref().unwrap().ends_with("symbol.rs") && own.line.is_some(), "{own:?}");
         assert!(Arc::ptr_eq(frames, &resolve(&[here.pc])[0]), "it is kept");
+    }
+
+    #[cfg(feature = "pprof")]
+    #[test]
+    fn what_anybody_asks_for_is_not_kept() {
+        let address = what_anybody_asks_for_is_not_kept as *const () as usize + 1;
+        assert!(function_at(address).unwrap().ends_with("what_anybody_asks_for_is_not_kept"));
+        assert!(!lock_known().contains_key(&address));
     }
 
     #[test]

@@ -99,10 +99,12 @@ static MODULES: AtomicPtr<Modules> = AtomicPtr::new(std::ptr::null_mut());
 /// being carried out: `from.pc`, then, for each call, the last byte of the call (the return address minus one, which
 /// belongs to the caller's function and line also where the call never returns).
 ///
-/// Async-signal-safe. The memory may change meanwhile.
+/// Async-signal-safe. The memory may change meanwhile. Not inlined: handlers that find no room for a walk need a frame of
+/// their own that fits.
 ///
 /// # Safety
 /// All of the memory of `stack` is mapped, readable, and aligned as the stack is.
+#[inline(never)]
 pub(crate) unsafe fn unwind(cache: &mut Cache, from: Registers, stack: &StackMemory, out: &mut [usize]) -> Outcome {
     // SAFETY: null, or a table that `refresh` has leaked.
     let Some(modules) = (unsafe { MODULES.load(Ordering::Acquire).as_ref() }) else {
@@ -145,18 +147,32 @@ pub(crate) unsafe fn unwind(cache: &mut Cache, from: Registers, stack: &StackMem
 pub(crate) fn refresh() {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: null, or a table that was leaked below.
+    let present = unsafe { MODULES.load(Ordering::Acquire).as_ref() };
+    if present.is_some_and(|present| present.changes == changes()) {
+        return;
+    }
     let mut found = Found { modules: Vec::new(), changes: 0 };
     // SAFETY: the callback has the right signature and the pointer stays valid during the call.
     unsafe { libc::dl_iterate_phdr(Some(visit), std::ptr::from_mut(&mut found).cast::<c_void>()) };
-    // SAFETY: null, or a table that was leaked below.
-    let present = unsafe { MODULES.load(Ordering::Acquire).as_ref() };
-    if present.is_some_and(|present| present.changes == found.changes) {
-        return;
-    }
     let mut table = Table::new();
     found.modules.into_iter().for_each(|module| table.add_module(module));
     let modules = Box::leak(Box::new(Modules { table, changes: found.changes }));
     MODULES.store(modules, Ordering::Release);
+}
+
+/// How often something has been loaded or unloaded.
+fn changes() -> u64 {
+    /// Called for the first object; there is always one.
+    unsafe extern "C" fn first(info: *mut libc::dl_phdr_info, _size: libc::size_t, data: *mut c_void) -> c_int {
+        // SAFETY: both are valid during the callback, by the contract of dl_iterate_phdr, and `data` is the number below.
+        unsafe { *data.cast::<u64>() = (*info).dlpi_adds + (*info).dlpi_subs };
+        1
+    }
+    let mut changes = 0_u64;
+    // SAFETY: the callback has the right signature and the pointer stays valid during the call.
+    unsafe { libc::dl_iterate_phdr(Some(first), std::ptr::from_mut(&mut changes).cast::<c_void>()) };
+    changes
 }
 
 struct Found {

@@ -182,11 +182,17 @@ pub(crate) fn mutex_profile() -> Profile {
     profile("mutex", &CONTENDED, MUTEX_FRACTION.load(Relaxed) == 0, "debug::set_mutex_profile_fraction")
 }
 
+/// Whether a wait that is shorter than the rate is counted, by a random number.
+fn is_chosen(nanos: u64, rate: u64, random: u32) -> bool {
+    const NUMBERS: f64 = (1_u64 << u32::BITS) as f64;
+    f64::from(random) / NUMBERS < nanos as f64 / rate as f64
+}
+
 /// `g`, which is about to go on, has waited for others. On its worker's own stack.
 pub(crate) fn count_blocked(worker: &Worker, g: &G, waited: Duration) {
     let rate = BLOCK_RATE.load(Relaxed);
     let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX).max(1);
-    if rate == 0 || nanos < rate && u64::from(crate::park::random()) % rate >= nanos {
+    if rate == 0 || nanos < rate && !is_chosen(nanos, rate, crate::park::random()) {
         return;
     }
     let (count, nanos) = if nanos < rate { (rate as f64 / nanos as f64, rate as f64) } else { (1.0, nanos as f64) };
@@ -219,4 +225,21 @@ fn count_contended(waited: Duration) {
     }
     let (count, nanos) = (f64::from(fraction), f64::from(fraction) * waited.as_nanos() as f64);
     add(&CONTENDED, walk::of_caller().addresses(), count, nanos);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_counted_with_the_probability_of_its_length_to_the_rate() {
+        let minute = 60_000_000_000;
+        for (nanos, rate) in [(1, 4), (1_000, 10_000), (4_000_000_000, 5_000_000_000), (minute / 10, minute)] {
+            let mut state = 7;
+            let mut random = || (crate::random::splitmix64(&mut state) >> 32) as u32;
+            let chosen = (0..100_000).filter(|_| is_chosen(nanos, rate, random())).count();
+            let expected = 100_000.0 * nanos as f64 / rate as f64;
+            assert!((chosen as f64 - expected).abs() < 1_000.0, "{chosen}, not {expected}: {nanos} of {rate}");
+        }
+    }
 }

@@ -12,6 +12,7 @@
 //! | one keeps its thread, or has one of its own, and waits | that thread sleeps as a worker does | waits |
 //! | a timer, a deadline, a deferred call | the worker's next timer, the runtime's table | alive |
 //! | a blocking call, a foreign function | a thread of the pool that is neither idle nor waits in lisle | alive |
+//! | a blocking call for which there is no thread | those that have one decide | |
 //! | a blocking call that itself waits in lisle | as any thread of the program | waits |
 //! | a foreign function, called by a goroutine | its worker does not sleep | alive |
 //! | a signal that somebody listens for | listeners that are not gone | alive |
@@ -29,7 +30,8 @@
 //! looks do. Each participant (worker, thread) counts: slices and sleeps, or waits. If at both looks all wait, and all
 //! counts are the same, then each has waited all the time from its turn in the first look to its turn in the second, so
 //! there was a moment, between the looks, at which all waited together, and nobody was there to make a timer, a thread, a
-//! listener, or a wake-up. Wake-ups on their way show: who is woken is marked before its waker goes on to wait itself
+//! listener, or a wake-up. (Threads that serve lisle do not wait. But they count the times that they call the user's code,
+//! or do what may set a goroutine going: there was none from the end of the first look to the end of the second.) Wake-ups on their way show: who is woken is marked before its waker goes on to wait itself
 //! (the inbox and the `Sleeper` of a worker, the token of a thread), however long the system leaves it without processor.
 //!
 //! # When it is looked
@@ -86,6 +88,8 @@ struct Observation {
     /// Number of the thread, waits that have ended.
     waiting: Vec<(libc::pid_t, u64)>,
     threads: Vec<libc::pid_t>,
+    /// Calls of the user's code by threads that serve lisle.
+    calls: u64,
 }
 
 /// The watchdog's memory of the search.
@@ -176,12 +180,13 @@ fn observe(schedulers: &[Arc<Scheduler>]) -> Result<Observation, Alive> {
     let threads = threads::of_process().ok_or(Alive::Unheard)?;
     let serving = service::all();
     let is_known = |thread: &libc::pid_t| {
-        serving.contains(thread)
+        serving.threads.contains(thread)
             || idle.contains(thread)
             || workers.iter().any(|(worker, ..)| worker == thread)
             || waiting.iter().any(|(waits, _)| waits == thread)
     };
-    if threads.iter().all(is_known) { Ok(Observation { workers, waiting, threads }) } else { Err(Alive::Unheard) }
+    let is_all = threads.iter().all(is_known);
+    is_all.then_some(Observation { workers, waiting, threads, calls: serving.calls }).ok_or(Alive::Unheard)
 }
 
 impl Scheduler {

@@ -259,6 +259,7 @@ impl Scheduler {
             Kind::Explorer => {}
         }
         shared.counters.retire_to(&self.elsewhere);
+        shared.slices.clear();
         drop(dedicated);
         lock(&self.spare).push(shared);
         self.threads.fetch_sub(1, Ordering::AcqRel);

@@ -41,6 +41,11 @@ impl SliceLog {
         }
     }
 
+    /// Slices are counted anew.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// How long ago, at the least, this slice ended.
     pub(crate) fn since(&self, slice: u64) -> Duration {
         let notes = self.lock();

@@ -22,7 +22,7 @@
 use super::listener::{Listener, Told};
 use super::{SIGQUIT, Signal};
 use crate::report::discard_payload;
-use crate::threads::service::Service;
+use crate::threads::service::{self, Service};
 use signal_hook::iterator::{Handle, Signals};
 use std::collections::BTreeMap;
 use std::io;
@@ -39,12 +39,10 @@ struct State {
     /// SIGQUIT dumps all goroutines if nobody listens for it.
     dumps: bool,
     listeners: Vec<Listener>,
-    /// They are being told of a signal, out of the lock.
-    delivers: bool,
 }
 
 static STATE: Mutex<State> =
-    Mutex::new(State { handle: None, default: BTreeMap::new(), dumps: false, listeners: Vec::new(), delivers: false });
+    Mutex::new(State { handle: None, default: BTreeMap::new(), dumps: false, listeners: Vec::new() });
 
 fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -100,7 +98,8 @@ fn start_thread() -> io::Result<Handle> {
     let handle = signals.handle();
     let deliver_all = move || {
         let _service = Service::begin();
-        signals.forever().filter_map(|number| Signal::try_from(number).ok()).for_each(deliver);
+        let signals = signals.forever().filter_map(|number| Signal::try_from(number).ok());
+        signals.for_each(|signal| service::call_user(|| deliver(signal)));
     };
     thread::Builder::new().name("lisle-signals".into()).spawn(deliver_all)?;
     Ok(handle)
@@ -123,11 +122,7 @@ fn has_default_action(signal: Signal) -> io::Result<bool> {
 /// Tells all who listen for it. The list is out of the lock meanwhile; who begins to listen now listens for the
 /// next signal.
 fn deliver(signal: Signal) {
-    let listeners = {
-        let mut state = state();
-        state.delivers = true;
-        std::mem::take(&mut state.listeners)
-    };
+    let listeners = std::mem::take(&mut state().listeners);
     let mut heard = false;
     let mut staying = Vec::with_capacity(listeners.len());
     for listener in listeners {
@@ -140,7 +135,6 @@ fn deliver(signal: Signal) {
     }
     let mut state = state();
     state.listeners.append(&mut staying);
-    state.delivers = false;
     let has_default = state.default.get(&signal) == Some(&true);
     let dumps = state.dumps && signal == SIGQUIT;
     drop(state);
@@ -153,10 +147,10 @@ fn deliver(signal: Signal) {
     }
 }
 
-/// Whether somebody listens, so that a signal can set the program going.
+/// Whether somebody listens, so that a signal can set the program going. (While one is being delivered the thread that
+/// does so is seen instead.)
 pub(crate) fn is_awaited() -> bool {
-    let state = state();
-    state.delivers || state.listeners.iter().any(|listener| !listener.has_gone())
+    state().listeners.iter().any(|listener| !listener.has_gone())
 }
 
 /// Its context may be the last to hold values of the user's, whose destructors may panic.

@@ -4,10 +4,18 @@
 use crate::stack::own_threads::current;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-static THREADS: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
+/// Those that serve, and what they have done besides.
+#[derive(Clone)]
+pub(crate) struct Serving {
+    pub(crate) threads: Vec<libc::pid_t>,
+    /// How many calls of the user's code have begun.
+    pub(crate) calls: u64,
+}
 
-fn threads() -> MutexGuard<'static, Vec<libc::pid_t>> {
-    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+static SERVING: Mutex<Serving> = Mutex::new(Serving { threads: Vec::new(), calls: 0 });
+
+fn serving() -> MutexGuard<'static, Serving> {
+    SERVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The calling thread is one of these until this is dropped, on the same thread.
@@ -16,14 +24,14 @@ pub(crate) struct Service(libc::pid_t);
 impl Service {
     pub(crate) fn begin() -> Self {
         let thread = current();
-        threads().push(thread);
+        serving().threads.push(thread);
         Self(thread)
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let mut threads = threads();
+        let threads = &mut serving().threads;
         if let Some(place) = threads.iter().position(|&thread| thread == self.0) {
             threads.swap_remove(place);
         }
@@ -35,22 +43,22 @@ pub(crate) fn call_user<R>(f: impl FnOnce() -> R) -> R {
     struct Back(Option<libc::pid_t>);
     impl Drop for Back {
         fn drop(&mut self) {
-            threads().extend(self.0);
+            serving().threads.extend(self.0);
         }
     }
     let thread = current();
-    let place = threads().iter().position(|&other| other == thread);
-    let _back = Back(place.map(|_| {
-        // Nobody else enters or strikes off this thread.
-        threads().retain(|&other| other != thread);
-        thread
-    }));
+    let mut serving = serving();
+    serving.calls += 1;
+    let place = serving.threads.iter().position(|&other| other == thread);
+    place.map(|place| serving.threads.swap_remove(place));
+    drop(serving);
+    let _back = Back(place.map(|_| thread));
     f()
 }
 
 /// All of them.
-pub(crate) fn all() -> Vec<libc::pid_t> {
-    threads().clone()
+pub(crate) fn all() -> Serving {
+    serving().clone()
 }
 
 #[cfg(test)]
@@ -59,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_thread_serves_until_the_guard_is_dropped_but_not_while_it_calls_the_user() {
-        let serves = || all().contains(&current());
+        let serves = || all().threads.contains(&current());
         let service = Service::begin();
         assert!(serves());
         assert!(!call_user(serves));
@@ -67,5 +75,15 @@ mod tests {
         drop(service);
         assert!(!serves());
         assert!(!call_user(serves) && !serves());
+    }
+
+    #[test]
+    fn who_looks_before_and_after_a_call_of_the_users_code_sees_that_there_was_one() {
+        let _service = Service::begin();
+        let before = all();
+        call_user(|| ());
+        let after = all();
+        assert!(before.threads.contains(&current()) && after.threads.contains(&current()));
+        assert!(before.calls < after.calls);
     }
 }

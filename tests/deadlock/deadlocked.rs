@@ -44,6 +44,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     ("nobody_listens_for_signals_any_more", signals_are_over, &["[chan receive"]),
     #[cfg(feature = "pprof")]
     ("the_debug_server_runs", with_server, &["[chan receive"]),
+    ("more_blocking_calls_wait_than_there_are_threads", too_many_blocking_calls, &["[blocking call]:\n"]),
     ("many_goroutines_wait", many_wait, &["1200 goroutines [chan receive"]),
 ];
 
@@ -143,6 +144,18 @@ fn thread_waits_too() {
 
 fn blocking_call_waits() {
     go(|| blocking(wait_for_ever)).join().unwrap();
+}
+
+fn too_many_blocking_calls() {
+    // What would send stands behind 512 that receive.
+    let (sender, receiver) = bounded(0);
+    let calls: Vec<_> = (0..512).map(|_| receiver.clone()).map(|of| go(move || blocking(|| wait_here(&of)))).collect();
+    while lisle::metrics().blocking_threads < 512 {
+        std::thread::yield_now();
+    }
+    let sends = go(move || blocking(|| (0..512).for_each(|n| sender.send(n).unwrap())));
+    sends.join().unwrap();
+    calls.into_iter().for_each(|call| call.join().unwrap());
 }
 
 fn private_runtime() {

@@ -3,7 +3,7 @@
 //! Each thread of the process gets a timer that counts its processor time ([`timer`]), so that a thread is interrupted
 //! by its own work only, [`RATE`] times for each second of it. The handler ([`track`]) walks the stack of the goroutine that
 //! runs, or of the worker itself, and writes it into a ring; a thread of the profiler's own empties the rings, and looks
-//! for new threads.
+//! for new threads and new libraries.
 //!
 //! Rejected: `setitimer(ITIMER_PROF)`, which interrupts whichever thread the kernel likes, and with more than one busy
 //! thread not in proportion; the `pprof` crate, which does that, on the interrupted stack, and walks out of a goroutine
@@ -15,7 +15,8 @@ mod track;
 
 use super::profile::{Key, Profile, Shown};
 use crate::threads::service::Service;
-use std::collections::HashMap;
+use crate::stack::own_threads;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,13 +112,48 @@ fn empty_profile() -> Profile {
     profile
 }
 
+/// A thread that is sampled, until this is dropped.
+struct Sampled {
+    place: usize,
+    timer: Timer,
+    /// Whether its stack is walked.
+    is_own: bool,
+}
+
+impl Sampled {
+    fn begin(thread: libc::pid_t, place: usize) -> io::Result<Self> {
+        let timer = Timer::of_thread(thread, libc::SIGPROF, place)?;
+        let is_own = Track::at(place).begin(thread, &timer);
+        Ok(Self { place, timer, is_own })
+    }
+
+    /// It was looked at when it had only just begun, and not yet made its stack known.
+    fn is_outdated(&self, thread: libc::pid_t) -> bool {
+        !self.is_own && own_threads::stack_of(thread).is_some()
+    }
+}
+
+impl Drop for Sampled {
+    fn drop(&mut self) {
+        Track::at(self.place).end();
+    }
+}
+
+/// The threads of the process.
+fn threads() -> io::Result<HashSet<libc::pid_t>> {
+    let mut threads = HashSet::new();
+    for entry in std::fs::read_dir("/proc/self/task")? {
+        threads.extend(entry?.file_name().to_str().and_then(|name| name.parse::<libc::pid_t>().ok()));
+    }
+    Ok(threads)
+}
+
 struct Collector {
     profile: Profile,
     began: Instant,
     /// The thread that empties the rings is not sampled.
     own: libc::pid_t,
-    /// By thread: the place of its track.
-    tracked: HashMap<libc::pid_t, (usize, Timer)>,
+    tracked: HashMap<libc::pid_t, Sampled>,
     free: Vec<usize>,
     lost: u64,
     /// Threads that had no timer or no track.
@@ -139,10 +175,11 @@ impl Collector {
 
     fn collect(mut self, stop: &AtomicBool) -> Profile {
         let _service = Service::begin();
-        self.own = crate::stack::own_threads::current();
+        self.own = own_threads::current();
         while !stop.load(Ordering::Acquire) {
             std::thread::park_timeout(ROUND);
-            self.tracked.values().map(|&(place, _)| place).collect::<Vec<_>>().into_iter().for_each(|p| self.empty(p));
+            self.tracked.values().map(|one| one.place).collect::<Vec<_>>().into_iter().for_each(|p| self.empty(p));
+            super::unwind::refresh();
             // Threads that come and go beyond the limits are sampled as far as that goes.
             let _ = self.find_threads();
         }
@@ -160,12 +197,10 @@ impl Collector {
 
     /// Gives each new thread a timer, and takes back the tracks of those that have ended.
     fn find_threads(&mut self) -> io::Result<()> {
-        let mut alive = Vec::new();
-        for entry in std::fs::read_dir("/proc/self/task")? {
-            alive.extend(entry?.file_name().to_str().and_then(|name| name.parse::<libc::pid_t>().ok()));
-        }
-        let gone: Vec<_> = self.tracked.keys().filter(|thread| !alive.contains(thread)).copied().collect();
-        gone.into_iter().for_each(|thread| self.release(thread));
+        let alive = threads()?;
+        let is_over = |(thread, one): &(&libc::pid_t, &Sampled)| !alive.contains(thread) || one.is_outdated(**thread);
+        let over: Vec<_> = self.tracked.iter().filter(is_over).map(|(&thread, _)| thread).collect();
+        over.into_iter().for_each(|thread| self.release(thread));
         self.unsampled = 0;
         let mut failure = None;
         for thread in alive {
@@ -185,19 +220,17 @@ impl Collector {
 
     fn track(&mut self, thread: libc::pid_t) -> io::Result<()> {
         let place = *self.free.last().ok_or(io::ErrorKind::QuotaExceeded)?;
-        let timer = Timer::of_thread(thread, libc::SIGPROF, place)?;
-        Track::at(place).begin(thread, &timer);
+        let sampled = Sampled::begin(thread, place)?;
         self.free.pop();
         // Somewhere in the first period, so that short-lived threads count in the mean.
-        timer.start(Duration::from_nanos(1 + u64::from(crate::park::random()) % PERIOD.as_nanos() as u64), PERIOD);
-        self.tracked.insert(thread, (place, timer));
+        let first = 1 + u64::from(crate::park::random()) % PERIOD.as_nanos() as u64;
+        sampled.timer.start(Duration::from_nanos(first), PERIOD);
+        self.tracked.insert(thread, sampled);
         Ok(())
     }
 
     fn release(&mut self, thread: libc::pid_t) {
-        let Some((place, timer)) = self.tracked.remove(&thread) else { return };
-        drop(timer);
-        Track::at(place).end();
+        let Some(place) = self.tracked.remove(&thread).map(|one| one.place) else { return };
         self.empty(place);
         self.free.push(place);
     }

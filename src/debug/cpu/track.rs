@@ -17,7 +17,8 @@
 //! # What the handler does
 //! No allocation, no lock, no system call but one (`gettid`). It runs on the thread's alternate stack, and walks the
 //! stack only where that has room: lisle's threads have 256 KiB, those of std 8, and a walk takes up to 20. Of other
-//! threads there is the address alone, and a mark.
+//! threads there is the address alone, and a mark; there it reads no thread-local either, since in a library that was
+//! loaded late the first look at one allocates.
 
 use super::ring::Ring;
 use super::timer::Timer;
@@ -148,8 +149,11 @@ impl Track {
         track
     }
 
-    /// From now on the track is of this thread, whose signals come from `timer`.
-    pub(super) fn begin(&self, thread: libc::pid_t, timer: &Timer) {
+    /// From now on the track is of this thread, whose signals come from `timer`. Whether its stack will be walked.
+    pub(super) fn begin(&self, thread: libc::pid_t, timer: &Timer) -> bool {
+        // What a profile that came to nothing has left.
+        while self.ring.pop().is_some() {}
+        self.lost.store(0, Ordering::Relaxed);
         let stack = own_threads::stack_of(thread).unwrap_or(0..0);
         if !stack.is_empty() {
             // SAFETY: the track is nobody's, so no handler uses it.
@@ -159,9 +163,10 @@ impl Track {
         self.stack.1.store(stack.end, Ordering::Relaxed);
         self.timer.store(timer.id(), Ordering::Relaxed);
         self.thread.store(thread, Ordering::Release);
+        !stack.is_empty()
     }
 
-    /// The track is nobody's. The timer is gone, but a handler may still be at work.
+    /// The track is nobody's. A handler may still be at work, and others may come, and find that out.
     pub(super) fn end(&self) {
         self.thread.store(NOBODY, Ordering::SeqCst);
         while self.busy.load(Ordering::SeqCst) {
@@ -181,7 +186,7 @@ impl Track {
             let (mut head, frames) = self.walk(cache, context, weight, &mut addresses);
             // SAFETY: `busy` is ours.
             let labels = unsafe { &mut *self.labels.get() };
-            head.labels = labels_of_running(labels);
+            head.labels = if head.missing == Missing::NoRoom { 0 } else { labels_of_running(labels) };
             let labels = &labels[..head.labels.div_ceil(size_of::<usize>())];
             if !self.ring.push([&head.to_words(), labels, &addresses[..frames]]) {
                 self.lost.fetch_add(weight as u64, Ordering::Relaxed);

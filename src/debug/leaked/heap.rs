@@ -5,7 +5,7 @@
 //! flags: so a heap can be read from its beginning to its end. A part of memory that does not read so, or comes from
 //! another allocator, is no heap to us: all that lies in it counts as in use.
 
-use super::memory::{Array, Map};
+use super::memory::{Array, Map, read_word};
 use std::ops::Range;
 
 const WORD: usize = size_of::<usize>();
@@ -66,12 +66,12 @@ pub(super) fn freed_key() -> Option<usize> {
     // SAFETY: from `malloc` just now.
     unsafe { libc::free(block) };
     // By the kernel's hand: it is nobody's memory now.
-    super::memory::read_word(second).filter(|&key| key != 0)
+    read_word(second).filter(|&key| key != 0)
 }
 
 /// A word of the heap, which is there.
 fn word(at: usize) -> usize {
-    // SAFETY: within a part of memory that can be read, says the map; nobody else runs in this process.
+    // SAFETY: within a part of memory that reads as the allocator's, hence has no holes; nobody else runs in this process.
     unsafe { std::ptr::with_exposed_provenance::<usize>(at).read_volatile() }
 }
 
@@ -107,14 +107,15 @@ impl Heap {
         (self.bits <= 64 * self.begins.as_slice().len() && list.push(region)).then_some(region)
     }
 
-    /// Reads `map` as glibc's. Returns the part at its end that is not.
+    /// Reads `map` as glibc's. Returns the part at its end that is not. (Memory that is no heap may have holes, such as the
+    /// guards of threads' stacks: so what it is is found out by the kernel's hand.)
     pub(super) fn read(&mut self, map: &Map) -> Option<Range<usize>> {
         if map.is_heap {
             return self.read_heap(map.start..map.end);
         }
         if map.anonymous && map.start.is_multiple_of(HEAP_ALIGN) {
             // What is in use of it, as its description says.
-            let used = word(map.start + 2 * WORD);
+            let used = read_word(map.start + 2 * WORD).unwrap_or(0);
             if used <= map.end - map.start && used >= 4096 && self.read_heap(map.start..map.start + used)?.is_empty() {
                 return Some(map.start + used..map.end);
             }
@@ -145,10 +146,9 @@ impl Heap {
     fn read_mapped(&mut self, range: Range<usize>) -> Option<Range<usize>> {
         let mut at = range.start;
         while at < range.end {
-            let size = word(at + WORD);
+            let (Some(0), Some(size)) = (read_word(at), read_word(at + WORD)) else { break };
             let (length, flags) = (size & !FLAGS, size & FLAGS);
-            if word(at) != 0
-                || flags != IS_MAPPED
+            if flags != IS_MAPPED
                 || length == 0
                 || !length.is_multiple_of(4096)
                 || length > range.end - at
@@ -205,8 +205,19 @@ impl Heap {
         let is_free = region.kind == Kind::Heap && end < region.end && word(end + WORD) & PREVIOUS_IN_USE == 0;
         // A block ends within the next one's header, whose first word is its own.
         let block = Block { start: header + 2 * WORD, end: (end + WORD).min(region.end) };
-        let was_freed = region.kind == Kind::Heap && self.freed_key == Some(word(block.start + WORD));
+        let was_freed = region.kind == Kind::Heap && self.is_listed_as_free(block);
         (!is_free && !was_freed && address >= block.start).then_some((block, bit))
+    }
+
+    /// Whether it is in a thread's own list of free blocks. The key alone does not say so: it stays in memory that has been
+    /// given on meanwhile, until its new owner writes there. So its first word, too, must be one of such a list: where the next
+    /// block lies, in the form in which glibc keeps that since 2.32 (exclusive-or'ed with the number of its own page).
+    fn is_listed_as_free(&self, block: Block) -> bool {
+        if self.freed_key != Some(word(block.start + WORD)) {
+            return false;
+        }
+        let next = word(block.start) ^ block.start >> 12;
+        next == 0 || next.is_multiple_of(GRAIN) && self.region_of(next).is_some()
     }
 
     /// The bit of the last header at or before the address.

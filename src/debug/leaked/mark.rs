@@ -47,6 +47,8 @@ pub(super) fn run(process: &Process, leaked: &mut [u64]) -> Option<()> {
     let mut buffer = Array::<u8>::new(BUFFER)?;
     // SAFETY: bytes.
     unsafe { buffer.fill() };
+    // Where a sandbox forbids it, nothing could be read, and so nothing would be found.
+    read_word(process.results.start)?;
     memory::maps(&mut maps, &mut text)?;
     let mut marking = Marking::new(process, maps.as_slice())?;
     let own = [text.place(), maps.place(), buffer.place(), process.results.clone()];
@@ -216,7 +218,8 @@ fn candidate(start: usize, size: usize, slot: usize) -> Option<Candidate> {
         let mut byte = [0];
         read(seen.g + offset, &mut byte).then_some(byte[0])
     };
-    let reason = WaitReason::from_u8(byte(offset_of!(G, wait_reason))?);
+    // The page of the one may have been copied a little before that of the other.
+    let reason = WaitReason::from_byte(byte(offset_of!(G, wait_reason))?)?;
     let is_woken = byte(offset_of!(G, wake))? & PENDING != 0 || bytes[offset_of!(Pinned, token)] != 0;
     let has_deadline = bytes[offset_of!(Pinned, timed)] != 0;
     let waits = seen.state == Some(RunState::Parked) && reason.is_for_others() && !is_woken && !has_deadline;

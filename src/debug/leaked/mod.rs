@@ -6,8 +6,9 @@
 //! word that could be an address counts as one.
 //!
 //! # How
-//! 1. The process makes a copy of itself (`clone` without sharing, as `fork` does): all of memory at one moment, while the
-//!    program goes on. Only the asking thread exists in the copy, and it uses no lock and no allocator.
+//! 1. The process makes a copy of itself (`clone` without sharing, as `fork` does): all of memory at nearly one moment, while
+//!    the program goes on. (The kernel marks page after page as to be copied, which takes some milliseconds for each
+//!    gigabyte; but a processor that is writing to a page learns of that at the end.) Only the asking thread exists in the copy, and it uses no lock and no allocator.
 //! 2. In the copy, everything that is not the heap, and not the stack of a goroutine, is in use: statics, threads' stacks
 //!    and thread-locals, memory of other allocators. So are goroutines that run, are ready, sleep, or have a deadline.
 //! 3. From there all that can be reached is in use: blocks of glibc's heap, as their headers tell them; goroutine objects;
@@ -78,7 +79,8 @@ impl std::fmt::Display for Leak {
 /// **What is proved**: at two moments, some milliseconds apart, no word in the memory of the process that is or may be in
 /// use was an address from which the goroutine can be reached. So it will wait for ever, provided that nobody keeps the
 /// address in another form (exclusive-or'ed, compressed, with a tag in its high bits), in a file, in memory shared with
-/// another process, or, at both moments, in a register of an OS thread and nowhere in memory. (A goroutine that waits has
+/// another process or kept from copies (`MADV_DONTFORK`), or, at both moments, in a register of an OS thread and nowhere in
+/// memory, or on its way from one place in memory to another just while the system copied both. (A goroutine that waits has
 /// its registers on its stack. A thread of the program's own that sleeps in the system for long could have one that no
 /// function on the way has saved; that is rare, and cannot be seen from here.)
 ///
@@ -234,11 +236,21 @@ fn copy_process(f: impl FnOnce()) -> io::Result<libc::pid_t> {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
     }
+    // SAFETY: no pointers.
+    let parent = unsafe { libc::getpid() };
     // SAFETY: no memory is shared and no stack is given: this is `fork`, without a signal at the child's end and without
     // the handlers that libraries have set up for forks.
     let child = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
     if child == 0 {
-        f();
+        // It has all open files of the program, whose ends would stay open for as long as it lives.
+        // SAFETY: no pointers.
+        let is_orphan = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            libc::getppid() != parent
+        };
+        if !is_orphan {
+            f();
+        }
         // SAFETY: ends the copy, without any handlers.
         unsafe { libc::_exit(0) };
     }

@@ -1,6 +1,7 @@
 //! The profiles by name, as the server and [`write_profile`] have them.
 
 use super::{Profile, goroutines, threads};
+use crate::debug::dump::on_large_stack;
 use crate::debug::{cpu, waits};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl ProfileKind {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn write_profile(kind: ProfileKind, mut out: impl Write) -> io::Result<()> {
-    out.write_all(&kind.collect()?.encode())
+    out.write_all(&on_large_stack(|| Ok(kind.collect()?.encode()))?)
 }
 
 /// A CPU profile that is being taken: 100 samples for each second of processor time, of every thread. Go's
@@ -107,7 +108,7 @@ impl CpuProfile {
     /// # Errors
     /// One is being taken already (`AlreadyExists`); the system has no thread or no timers for it.
     pub fn start() -> io::Result<Self> {
-        cpu::Session::start().map(Self)
+        on_large_stack(cpu::Session::start).map(Self)
     }
 
     /// Ends, and writes what was found, as [`write_profile`] does. Dropping it instead ends it, too, and writes nothing.
@@ -115,7 +116,7 @@ impl CpuProfile {
     /// # Errors
     /// Of `out`.
     pub fn stop(self, mut out: impl Write) -> io::Result<()> {
-        out.write_all(&self.0.stop().encode())
+        out.write_all(&on_large_stack(|| Ok(self.0.stop().encode()))?)
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) const LIMIT: usize = 100_000;
 pub(crate) type Unit = (&'static str, &'static str);
 
 /// Where, and on whose behalf.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     /// Addresses as `unwind` gives them, the innermost first.
     pub(crate) stack: Box<[usize]>,
@@ -107,17 +107,14 @@ impl Profile {
 
     /// The sum of one of the numbers.
     pub(crate) fn total(&self, unit: usize) -> i64 {
-        self.samples.values().map(|numbers| numbers[unit]).sum()
+        self.samples.values().fold(0, |sum: i64, numbers| sum.saturating_add(numbers[unit]))
     }
 
     /// The stacks, those with the largest last number first; among equals, in an order that stays the same.
     pub(crate) fn sorted(&self) -> Vec<(&Key, &[i64; 2])> {
         let last = self.units.len() - 1;
         let mut all: Vec<_> = self.samples.iter().collect();
-        all.sort_by(|(a, x), (b, y)| {
-            let order = |key: &Key| (key.stack.clone(), key.goroutine, key.labels.clone());
-            y[last].cmp(&x[last]).then_with(|| order(a).cmp(&order(b)))
-        });
+        all.sort_by(|(a, x), (b, y)| y[last].cmp(&x[last]).then_with(|| a.cmp(b)));
         all
     }
 }

@@ -34,10 +34,10 @@ impl Profile {
             }
             path.extend(key.mark.clone().map(|mark| (mark, String::new(), true)));
             let mut node = &mut root;
-            node.value += numbers[last];
+            node.value = node.value.saturating_add(numbers[last]);
             for (name, place, is_own) in path.into_iter().rev() {
                 node = node.children.entry(name).or_default();
-                node.value += numbers[last];
+                node.value = node.value.saturating_add(numbers[last]);
                 node.place = place;
                 node.is_own = is_own;
             }

@@ -37,7 +37,7 @@ fn host_is_allowed(host: &str, allowed: &[String], is_loopback_only: bool) -> bo
     };
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     match name.parse::<IpAddr>() {
-        Ok(address) => !is_loopback_only || address.is_loopback(),
+        Ok(address) => !is_loopback_only || address.to_canonical().is_loopback(),
         Err(_) => name == "localhost" || allowed.iter().any(|other| other.eq_ignore_ascii_case(&name)),
     }
 }
@@ -50,7 +50,7 @@ mod tests {
     fn hosts_are_numbers_localhost_or_allowed() {
         let allowed = ["debug.example.org".to_owned()];
         for host in
-            ["127.0.0.1", "127.0.0.1:6060", "[::1]:6060", "localhost:6060", "LOCALHOST.", "Debug.Example.Org:80"]
+            ["127.0.0.1", "127.0.0.1:6060", "[::1]:6060", "[::ffff:127.0.0.1]", "localhost:6060", "LOCALHOST.", "Debug.Example.Org:80"]
         {
             assert!(host_is_allowed(host, &allowed, true), "{host}");
         }
@@ -61,6 +61,8 @@ mod tests {
             "localhost.evil.example",
             "10.0.0.1:6060",
             "[::2]",
+            "[::ffff:10.0.0.1]",
+            "::1",
             "127.0.0.1.evil",
         ] {
             assert!(!host_is_allowed(host, &allowed, true), "{host}");

@@ -22,7 +22,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests that are answered at a time.
 const MOST_CONNECTIONS: usize = 32;
@@ -83,7 +83,7 @@ impl ServerConfig {
     /// As [`serve`].
     pub fn serve(self, address: impl ToSocketAddrs) -> io::Result<Server> {
         let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
-        if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback())
+        if let Some(open) = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback())
             && !self.beyond_loopback
         {
             let text = format!(
@@ -222,13 +222,15 @@ fn answer(mut stream: TcpStream, config: &ServerConfig) {
 /// Says that nothing more will come, and reads on for a little while: if a connection is closed while something of the
 /// client's has not been read, the client's system forgets what it has received.
 fn close(mut stream: &TcpStream, patience: Duration) {
-    const MOST_READS: u32 = 64;
-    if stream.shutdown(Shutdown::Write).is_err() || stream.set_read_timeout(Some(patience)).is_err() {
+    let end = Instant::now() + patience;
+    if stream.shutdown(Shutdown::Write).is_err() {
         return;
     }
     let mut buffer = [0; 4096];
-    for _ in 0..MOST_READS {
-        if !matches!(stream.read(&mut buffer), Ok(length) if length > 0) {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        // It cannot be set to nothing.
+        if stream.set_read_timeout(Some(left)).is_err() || !matches!(stream.read(&mut buffer), Ok(length) if length > 0) {
             return;
         }
     }

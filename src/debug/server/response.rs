@@ -1,5 +1,6 @@
 //! One HTTP response. The connection is closed after it, which is how the client knows its end.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, BufWriter, Write};
 use std::net::TcpStream;
 
@@ -42,12 +43,11 @@ impl<'a> Response<'a> {
 
     /// Whether the client has closed the connection.
     pub(super) fn client_is_gone(&self) -> bool {
-        let peeked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut [0]));
-        let restored = self.stream.set_nonblocking(false);
-        match peeked {
-            Ok(length) => length == 0 || restored.is_err(),
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock || restored.is_err(),
-        }
+        // What it has said, and nobody has read, does not hide its end.
+        let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let mut polled = [PollFd::new(self.stream, ends)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().intersects(ends)
     }
 
     /// A whole answer.

@@ -127,8 +127,7 @@ fn symbols(request: &Request) -> String {
         let Some(address) = text.strip_prefix("0x").and_then(|digits| usize::from_str_radix(digits, 16).ok()) else {
             continue;
         };
-        let frames = symbol::resolve(&[address]);
-        if let Some(name) = frames[0].last().and_then(|frame| frame.function.as_ref()) {
+        if let Some(name) = symbol::function_at(address) {
             let _ = writeln!(out, "{text} {name}");
         }
     }
