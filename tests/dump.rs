@@ -69,12 +69,69 @@ fn a_waiting_goroutine_shows_reason_name_labels_calls_and_origin() {
     assert!(text.contains("inlined(...)\n"), "{text}");
     assert!(text.lines().nth(1).unwrap().contains("recv"), "the call into lisle is shown: {text}");
     assert!(!text.contains("switch_out") && !text.contains("stack_init_trampoline"), "its inside is not: {text}");
-    let origin = format!("created by lisle::go in goroutine {creator_id}\n\ttests/dump.rs:{line}");
-    assert!(text.ends_with(&origin), "{text}");
+    let origin = text.lines().rev().nth(1).unwrap();
+    assert!(origin.starts_with("created by dump::a_waiting_goroutine_shows_reason"), "{text}");
+    assert!(origin.ends_with(&format!("}} in goroutine {creator_id}")), "by a closure: {text}");
+    assert!(text.ends_with(&format!("\n\ttests/dump.rs:{line}")), "{text}");
     drop(sender);
     waiting.join().unwrap();
     // It ends a little after `join` has its result.
     until(|| (!dump().contains(&format!("goroutine {id} ["))).then_some(()));
+}
+
+fn waits() {
+    lisle::park();
+}
+
+#[inline(never)]
+fn starts_a_function() -> (lisle::Goroutine, u32) {
+    (go(waits).goroutine(), line!())
+}
+
+#[inline(always)]
+fn starts_one_and_is_inlined() -> (lisle::Goroutine, u32) {
+    let line = line!() + 4;
+    #[rustfmt::skip]
+    let started = Builder::new()
+        .name("by a builder")
+        .go(waits);
+    (started.unwrap().goroutine(), line)
+}
+
+#[inline(never)]
+fn starts_anything<T: Send + 'static>(value: T) -> (lisle::Goroutine, u32) {
+    let keeps = move || {
+        lisle::park();
+        drop(value);
+    };
+    (lisle::go(keeps).goroutine(), line!())
+}
+
+#[track_caller]
+fn starts_in_the_name_of_its_caller() -> lisle::Goroutine {
+    go(|| lisle::park()).goroutine()
+}
+
+#[inline(never)]
+fn calls_one_that_does() -> (lisle::Goroutine, u32) {
+    (starts_in_the_name_of_its_caller(), line!())
+}
+
+#[test]
+fn a_goroutine_names_the_function_that_created_it() {
+    let started = [
+        ("dump::starts_a_function", starts_a_function()),
+        ("dump::starts_one_and_is_inlined", starts_one_and_is_inlined()),
+        ("dump::starts_anything", starts_anything(7_u8)),
+        ("dump::calls_one_that_does", calls_one_that_does()),
+    ];
+    for (function, (goroutine, line)) in started {
+        let text = part(goroutine.id(), |text| text.contains("[park"));
+        let mut origin = text.lines().skip_while(|line| !line.starts_with("created by "));
+        assert!(origin.next().unwrap().starts_with(&format!("created by {function}")), "{text}");
+        assert_eq!(origin.next().unwrap(), format!("\ttests/dump.rs:{line}"), "{text}");
+        goroutine.unpark();
+    }
 }
 
 #[inline(never)]

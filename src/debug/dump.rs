@@ -3,6 +3,7 @@
 //! A dump is written while the goroutines are visited. What is kept in memory is one text for each different stack, up to
 //! [`MOST_STACKS`] of them; folding keeps one entry for each different stack.
 
+use super::creator;
 use super::labels::pairs;
 use super::registry::{Snapshot, State, Wanted, unstarted, visit};
 use super::symbol::{self, Frame};
@@ -14,6 +15,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a dump is written.
@@ -29,7 +31,8 @@ pub enum Format {
     /// One JSON object: `goroutines` and `threads`, arrays of objects, and `unstarted`, a number.
     ///
     /// Each goroutine has `id`, `name` (or null), `labels` (an object), `state` (`running`, `runnable`, `waiting`),
-    /// `reason` (or null), `waited_seconds`, `creator` (the number of a goroutine, or 0), `created_at`, `scope` (a text
+    /// `reason` (or null), `waited_seconds`, `creator` (the number of a goroutine, or 0), `created_by` (a function, or null),
+    /// `created_at`, `scope` (a text
     /// that those of one [`scope`](crate::scope()) share, or null), `own_thread`, `keeps_thread` (why, or null),
     /// `complete` (whether the stack is) and `stack`: an array of `function`, `file` and `line`, the innermost first.
     /// `creator` and `scope` make trees of them. Each thread, an OS thread that waits in lisle, has `thread` (its number in
@@ -152,11 +155,16 @@ fn write_one(to: &mut impl Write, stacks: &mut Stacks, one: &Snapshot<'_>) -> io
     writeln!(to, "goroutine {} [{header}]:", one.id)?;
     to.write_all(stacks.text(one.addresses).as_bytes())?;
     write_end(to, one.state, one.addresses.is_empty(), one.end)?;
-    match one.creator {
-        0 => writeln!(to, "created by lisle::go")?,
-        creator => writeln!(to, "created by lisle::go in goroutine {creator}")?,
+    write!(to, "created by {}", creator_of(one.created_at, one.closure))?;
+    if one.creator != 0 {
+        write!(to, " in goroutine {}", one.creator)?;
     }
-    writeln!(to, "\t{}\n", Place(one.created_at))
+    writeln!(to, "\n\t{}\n", Place(one.created_at))
+}
+
+/// The function that created a goroutine; where nobody knows, what it has called.
+fn creator_of(created_at: &'static Location<'static>, closure: &'static str) -> Arc<str> {
+    creator::function(created_at, closure).unwrap_or_else(|| Arc::from("lisle::go"))
 }
 
 /// OS threads that wait in lisle.
@@ -253,6 +261,7 @@ struct Key {
     addresses: Vec<usize>,
     state: String,
     created_at: &'static Location<'static>,
+    closure: &'static str,
 }
 
 struct Group {
@@ -266,7 +275,12 @@ struct Group {
 fn write_folded(to: &mut impl Write) -> io::Result<()> {
     let mut groups: HashMap<Key, Group> = HashMap::new();
     each(|one| {
-        let key = Key { addresses: one.addresses.to_vec(), state: one.state.to_string(), created_at: one.created_at };
+        let key = Key {
+            addresses: one.addresses.to_vec(),
+            state: one.state.to_string(),
+            created_at: one.created_at,
+            closure: one.closure,
+        };
         let new = Group {
             count: 0,
             first: one.id,
@@ -293,7 +307,7 @@ fn write_folded(to: &mut impl Write) -> io::Result<()> {
         to.write_all(stacks.text(&key.addresses).as_bytes())?;
         let state = if group.is_running { State::Running } else { State::Runnable };
         write_end(to, state, key.addresses.is_empty(), group.end)?;
-        writeln!(to, "created by lisle::go\n\t{}\n", Place(key.created_at))?;
+        writeln!(to, "created by {}\n\t{}\n", creator_of(key.created_at, key.closure), Place(key.created_at))?;
     }
     write_threads(to, &mut stacks)?;
     write_unstarted(to)
@@ -358,7 +372,9 @@ fn json_goroutine(text: &mut String, one: &Snapshot<'_>) {
     let _ = write!(text, "}},\"state\":\"{state}\",\"reason\":");
     json_text(text, reason.as_deref());
     let _ = write!(text, ",\"waited_seconds\":{}", waited(one).as_secs());
-    let _ = write!(text, ",\"creator\":{},\"created_at\":", one.creator);
+    let _ = write!(text, ",\"creator\":{},\"created_by\":", one.creator);
+    json_text(text, creator::function(one.created_at, one.closure).as_deref());
+    text.push_str(",\"created_at\":");
     json_text(text, Some(&Place(one.created_at).to_string()));
     text.push_str(",\"scope\":");
     let scope = (one.scope != 0).then(|| format!("{:#x}", one.scope));

@@ -22,7 +22,7 @@
 //!         /home/me/.cargo/registry/src/…/lisle/src/channel/receiver.rs:79
 //! server::consume(...)
 //!         /home/me/server/src/main.rs:31
-//! created by lisle::go in goroutine 7
+//! created by server::accept in goroutine 7
 //!         src/main.rs:24
 //! ```
 //!
@@ -36,7 +36,8 @@
 //!
 //! The first dump reads the debug information of the program, which takes some milliseconds, and in debug builds much
 //! longer. The release profile has names of functions without it; files, lines and inlined functions need
-//! `debug = "line-tables-only"` or more.
+//! `debug = "line-tables-only"` or more. So does the function that created a goroutine, to be exact; without, it is the one in
+//! which the closure is written.
 //!
 //! ## From where
 //! From any goroutine or thread, also while all workers are stuck, and within a panic. **Not from a signal handler**: it
@@ -86,6 +87,7 @@
 //! The names, forms and meanings are those of Go's `net/http/pprof` and `runtime/pprof`.
 
 mod copy;
+mod creator;
 pub(crate) mod dump;
 mod interrupt;
 pub(crate) mod labels;

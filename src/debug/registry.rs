@@ -33,7 +33,7 @@ use super::labels::{Text, pairs};
 use super::unwind::{self, Cache, End, Registers, StackMemory};
 use crate::park::{MARK, WaitReason};
 use crate::sched;
-use crate::sched::g::{Extra, G, Pinned, RunState};
+use crate::sched::g::{Extra, G, Pinned, RunState, TaskVTable};
 use crate::sched::task::JOINER;
 use crate::sched::watchdog::GoroutineInfo;
 use crate::sched::worker::WorkerShared;
@@ -79,6 +79,8 @@ pub(crate) struct Snapshot<'a> {
     /// 0: it was not created by a goroutine.
     pub(crate) creator: u64,
     pub(crate) created_at: &'static Location<'static>,
+    /// The name of its closure's type.
+    pub(crate) closure: &'static str,
     /// What tells its scope from others; 0: it has none.
     pub(crate) scope: usize,
     pub(crate) home: &'static WorkerShared,
@@ -466,6 +468,9 @@ impl Candidate {
         let reason = WaitReason::from_u8(header[offset_of!(G, wait_reason)]);
         // SAFETY: places of creation are statics.
         let created_at = unsafe { &*std::ptr::with_exposed_provenance::<Location<'static>>(created_at) };
+        let vtable = std::ptr::with_exposed_provenance::<TaskVTable>(word(header, offset_of!(G, vtable)));
+        // SAFETY: these are statics, too.
+        let closure = unsafe { (*vtable).closure };
         // SAFETY: a started goroutine's worker; these are never freed.
         let home = unsafe { &*std::ptr::with_exposed_provenance::<WorkerShared>(home) };
         let text = |(start, end): (usize, usize)| std::str::from_utf8(&texts[start..end]).unwrap_or("?");
@@ -488,6 +493,7 @@ impl Candidate {
             end: End::Complete,
             creator: word(header, offset_of!(G, creator)) as u64,
             created_at,
+            closure: closure(),
             scope: word(header, size_of::<G>()),
             home,
             own_thread: self.own_thread,

@@ -63,6 +63,8 @@ pub(crate) struct TaskVTable {
     pub(crate) cancel: unsafe fn(&G),
     /// Frees the memory and nothing else.
     pub(crate) deallocate: unsafe fn(NonNull<G>),
+    /// The name of the closure's type, for dumps.
+    pub(crate) closure: fn() -> &'static str,
 }
 
 /// What only some goroutines have, so that the others stay small.

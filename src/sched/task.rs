@@ -91,7 +91,12 @@ where
 }
 
 fn vtable<F: FnOnce() -> T, T>() -> &'static TaskVTable {
-    &TaskVTable { run: run::<F, T>, cancel: cancel::<F, T>, deallocate: deallocate::<F, T> }
+    &TaskVTable {
+        run: run::<F, T>,
+        cancel: cancel::<F, T>,
+        deallocate: deallocate::<F, T>,
+        closure: std::any::type_name::<F>,
+    }
 }
 
 /// # Safety
