@@ -245,12 +245,100 @@ fn the_json_form_is_json_and_tells_the_tree() {
     let mut names: Vec<&str> = found.iter().map(|one| one["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["a\"\\\n", "b"]);
-    assert!(found[0]["scope"].is_string() && found[0]["scope"] == found[1]["scope"], "{found:?}");
+    assert!(found[0]["scope"].is_number() && found[0]["scope"] == found[1]["scope"], "{found:?}");
     assert_eq!(found[0]["complete"], true);
     let stack = found[0]["stack"].as_array().unwrap();
     assert!(stack.iter().any(|frame| frame["function"].as_str().unwrap().ends_with("receive")), "{stack:?}");
     drop(sender);
     outer.join().unwrap();
+}
+
+/// The scopes in a dump, by the line where they were opened.
+fn scopes_by_line(json: &serde_json::Value) -> std::collections::HashMap<u32, serde_json::Value> {
+    let scopes = json["scopes"].as_array().unwrap();
+    let line = |scope: &serde_json::Value| {
+        let (file, line) = scope["opened_at"].as_str().unwrap().split_once(':').unwrap();
+        (file == "tests/dump.rs").then(|| line.parse().unwrap())
+    };
+    scopes.iter().filter_map(|scope| Some((line(scope)?, scope.clone()))).collect()
+}
+
+#[test]
+fn nested_scopes_are_told_as_a_tree() {
+    let (sender, receiver) = channel::bounded::<u32>(0);
+    let first = line!() + 2;
+    let owner = go(move || {
+        lisle::scope(|outer| {
+            let receiver = &receiver;
+            outer.go(move || {
+                lisle::scope(|inner| drop(inner.go(|| receive(receiver))));
+            });
+            lisle::scope(|_empty| {
+                lisle::scope(|beside| drop(beside.go(|| receive(receiver))));
+            });
+        });
+    });
+    let [outer, inner, empty, beside] = [first, first + 3, first + 5, first + 6];
+    let (json, scopes) = until(|| {
+        let json: serde_json::Value = serde_json::from_str(&dump_as(Format::Json)).unwrap();
+        let scopes = scopes_by_line(&json);
+        [outer, inner, empty, beside].iter().all(|line| scopes.contains_key(line)).then_some((json, scopes))
+    });
+    let of = |line: u32| &scopes[&line];
+    let id = owner.goroutine().id();
+    assert_eq!(of(outer)["owner"], id);
+    assert!(of(outer)["parent"].is_null());
+    assert_eq!(of(inner)["parent"], of(outer)["id"], "opened by a goroutine of the outer one");
+    assert_eq!(of(inner)["owner"], of(outer)["goroutines"][0]);
+    assert_eq!(of(empty)["parent"], of(outer)["id"], "opened by the owner of the outer one");
+    assert_eq!((&of(empty)["owner"], &of(empty)["goroutines"]), (&id.into(), &serde_json::json!([])));
+    assert_eq!(of(beside)["parent"], of(empty)["id"]);
+    let member = &of(beside)["goroutines"][0];
+    let all = json["goroutines"].as_array().unwrap();
+    let member = all.iter().find(|one| one["id"] == *member).unwrap();
+    assert_eq!((&member["scope"], &member["creator"]), (&of(beside)["id"], &id.into()));
+    let order = |line: u32| json["scopes"].as_array().unwrap().iter().position(|scope| scope == of(line)).unwrap();
+    assert!(order(outer) < order(inner) && order(outer) < order(empty) && order(empty) < order(beside));
+    drop(sender);
+    owner.join().unwrap();
+}
+
+#[test]
+fn goroutines_that_have_not_started_are_shown_with_what_they_will_run() {
+    const COUNT: usize = 3;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tell, told) = mpsc::channel();
+    let runtime = common::one_worker();
+    let creator = runtime.go({
+        let stop = Arc::clone(&stop);
+        move || {
+            let start = || Builder::new().name("later").go_local(waits).unwrap();
+            let later: Vec<_> = with_labels(&[("k", "v")], || (0..COUNT).map(|_| start()).collect());
+            tell.send(later.iter().map(|one| one.goroutine()).collect::<Vec<_>>()).unwrap();
+            // Its worker's thread is taken: they can start nowhere.
+            spin(&stop);
+            later.into_iter().for_each(|one| one.join().unwrap());
+        }
+    });
+    let later = told.recv().unwrap();
+    for goroutine in &later {
+        let text = part(goroutine.id(), |_| true);
+        let header = format!("goroutine {} [runnable, not started, name \"later\", labels {{k:v}}]:", goroutine.id());
+        assert!(text.starts_with(&header), "{text}");
+        assert!(text.contains("it will run dump::waits\n"), "{text}");
+        assert!(text.contains(&format!(" in goroutine {}\n\ttests/dump.rs:", creator.goroutine().id())), "{text}");
+    }
+    let folded = dump_as(Format::Folded);
+    assert!(folded.contains(&format!("{COUNT} goroutines [runnable, not started]")), "{folded}");
+    let json: serde_json::Value = serde_json::from_str(&dump_as(Format::Json)).unwrap();
+    let all = json["goroutines"].as_array().unwrap();
+    assert!(all.iter().any(|one| one["id"] == later[0].id() && one["state"] == "unstarted"));
+    stop.store(true, Ordering::Relaxed);
+    for goroutine in later {
+        part(goroutine.id(), |text| text.contains("[park"));
+        goroutine.unpark();
+    }
+    creator.join().unwrap();
 }
 
 #[test]
@@ -295,8 +383,9 @@ fn dumps_are_right_while_goroutines_come_and_go() {
             let mut count = 0;
             while !stop.load(Ordering::Relaxed) {
                 for line in dump().lines().filter(|line| line.starts_with("goroutine ") && line.contains("name")) {
-                    let is_known =
-                        ["short-lived", "con\\\"sumer", "a\\\"", "\"b\""].iter().any(|name| line.contains(name));
+                    let is_known = ["short-lived", "con\\\"sumer", "a\\\"", "\"b\"", "later", "by a builder"]
+                        .iter()
+                        .any(|name| line.contains(name));
                     assert!(is_known, "{line}");
                 }
                 count += 1;

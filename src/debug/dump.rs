@@ -5,9 +5,11 @@
 
 use super::creator;
 use super::labels::pairs;
-use super::registry::{Snapshot, State, Wanted, unstarted, visit};
+use super::registry::{self, Snapshot, State, Wanted};
+use super::scopes::Scopes;
 use super::symbol::{self, Frame};
 use super::threads;
+use super::unstarted;
 use super::unwind::End;
 use crate::sched::worker::Worker;
 use std::collections::HashMap;
@@ -28,15 +30,19 @@ pub enum Format {
     /// The same, with goroutines that have the same stack, state and place of creation told once, with their number. The
     /// most numerous come first. Takes memory for each different stack.
     Folded,
-    /// One JSON object: `goroutines` and `threads`, arrays of objects, and `unstarted`, a number.
+    /// One JSON object, in which goroutines come one by one and scopes behind them:
     ///
-    /// Each goroutine has `id`, `name` (or null), `labels` (an object), `state` (`running`, `runnable`, `waiting`),
-    /// `reason` (or null), `waited_seconds`, `creator` (the number of a goroutine, or 0), `created_by` (a function, or null),
-    /// `created_at`, `scope` (a text
-    /// that those of one [`scope`](crate::scope()) share, or null), `own_thread`, `keeps_thread` (why, or null),
-    /// `complete` (whether the stack is) and `stack`: an array of `function`, `file` and `line`, the innermost first.
-    /// `creator` and `scope` make trees of them. Each thread, an OS thread that waits in lisle, has `thread` (its number in
-    /// the system), `name` (or null), `reason`, `waited_seconds`, `complete` and `stack`.
+    /// | field | |
+    /// | --- | --- |
+    /// | `goroutines` | an array of objects: `id`, `name` (or null), `labels` (an object), `state` (`running`, `runnable`, `waiting`, `unstarted`), `reason` (or null), `waited_seconds`, `creator` (the number of a goroutine, or 0), `created_by` (a function, or null), `created_at`, `scope` (the number of one, or null), `own_thread`, `keeps_thread` (why, or null), `complete` (whether the stack is), `stack` |
+    /// | `stack` | an array of `function`, `file` and `line` (each may be null), the innermost call first |
+    /// | `scopes` | the tree of the open [`scope`](crate::scope())s that have goroutines, or lie around one, an outer one before those within it: `id`, `parent` (the number of the next outer scope, or null), `owner` (the goroutine that opened it and waits at its end; null: a thread), `opened_at`, `goroutines` (the numbers of those in it, not of those further inside) |
+    /// | `threads` | OS threads that wait in lisle: `thread` (its number in the system), `name` (or null), `reason`, `waited_seconds`, `complete`, `stack` |
+    /// | `unstarted` | how many goroutines have not started: those in `goroutines`, and others that only their queues know |
+    ///
+    /// A scope within another is opened by a goroutine of that one, or by its owner while it is open. (The form is that of
+    /// Java's thread dumps, where `threadContainers` have a `parent` and an `owner`. It is not nested: programs that divide and
+    /// conquer would nest deeper than parsers of JSON go.)
     Json,
 }
 
@@ -81,7 +87,7 @@ pub(crate) fn on_large_stack<R: Send>(f: impl FnOnce() -> io::Result<R> + Send) 
 pub(crate) fn text_of(is_wanted: impl Fn(u64) -> bool + Sync) -> io::Result<String> {
     on_large_stack(|| {
         let (mut bytes, mut stacks) = (Vec::new(), Stacks::new(render_text));
-        each(|one| if is_wanted(one.id) { write_one(&mut bytes, &mut stacks, one) } else { Ok(()) })?;
+        each(WANTED, |one| if is_wanted(one.id) { write_one(&mut bytes, &mut stacks, one) } else { Ok(()) })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     })
 }
@@ -96,19 +102,33 @@ fn write(to: &mut dyn Write, format: Format) -> io::Result<()> {
     to.flush()
 }
 
-const WANTED: Wanted = Wanted { stacks: true, interrupt: true };
+const WANTED: Wanted = Wanted { stacks: true, interrupt: true, scopes: false };
 
-/// Visits until writing fails.
-fn each(mut write: impl FnMut(&Snapshot<'_>) -> io::Result<()>) -> io::Result<()> {
+/// Visits until writing fails: those that have started, then the others.
+fn each(wanted: Wanted, mut write: impl FnMut(&Snapshot<'_>) -> io::Result<()>) -> io::Result<Seen> {
     let mut outcome = Ok(());
-    visit(WANTED, |one| match write(one) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            outcome = Err(error);
-            ControlFlow::Break(())
-        }
+    let mut unstarted = 0;
+    let mut look = |one: &Snapshot<'_>| {
+        unstarted += u64::from(one.state == State::Unstarted);
+        outcome = write(one);
+        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let mut has_failed = false;
+    let mut scopes = registry::visit(wanted, |one| {
+        let flow = look(one);
+        has_failed = flow.is_break();
+        flow
     });
-    outcome
+    if !has_failed {
+        unstarted::visit(&mut scopes, look);
+    }
+    outcome.map(|()| Seen { unstarted, scopes })
+}
+
+/// What was seen on the way.
+struct Seen {
+    unstarted: u64,
+    scopes: Scopes,
 }
 
 /// Texts of stacks that are kept, so that equal ones are made once.
@@ -144,9 +164,9 @@ impl Stacks {
 
 fn write_text(to: &mut impl Write) -> io::Result<()> {
     let mut stacks = Stacks::new(render_text);
-    each(|one| write_one(to, &mut stacks, one))?;
+    let seen = each(WANTED, |one| write_one(to, &mut stacks, one))?;
     write_threads(to, &mut stacks)?;
-    write_unstarted(to)
+    write_unseen(to, &seen)
 }
 
 fn write_one(to: &mut impl Write, stacks: &mut Stacks, one: &Snapshot<'_>) -> io::Result<()> {
@@ -155,6 +175,9 @@ fn write_one(to: &mut impl Write, stacks: &mut Stacks, one: &Snapshot<'_>) -> io
     writeln!(to, "goroutine {} [{header}]:", one.id)?;
     to.write_all(stacks.text(one.addresses).as_bytes())?;
     write_end(to, one.state, one.addresses.is_empty(), one.end)?;
+    if one.state == State::Unstarted {
+        writeln!(to, "\tgoroutine has not started; it will run {}", one.closure)?;
+    }
     write!(to, "created by {}", creator_of(one.created_at, one.closure))?;
     if one.creator != 0 {
         write!(to, " in goroutine {}", one.creator)?;
@@ -187,11 +210,12 @@ fn write_threads(to: &mut impl Write, stacks: &mut Stacks) -> io::Result<()> {
     Ok(())
 }
 
-fn write_unstarted(to: &mut impl Write) -> io::Result<()> {
-    match unstarted() {
+/// Those that were not seen, by number.
+fn write_unseen(to: &mut impl Write, seen: &Seen) -> io::Result<()> {
+    match unstarted::count().saturating_sub(seen.unstarted) {
         0 => Ok(()),
-        1 => writeln!(to, "1 goroutine has not started\n"),
-        count => writeln!(to, "{count} goroutines have not started\n"),
+        1 => writeln!(to, "1 more goroutine has not started\n"),
+        count => writeln!(to, "{count} more goroutines have not started\n"),
     }
 }
 
@@ -274,7 +298,7 @@ struct Group {
 
 fn write_folded(to: &mut impl Write) -> io::Result<()> {
     let mut groups: HashMap<Key, Group> = HashMap::new();
-    each(|one| {
+    let seen = each(WANTED, |one| {
         let key = Key {
             addresses: one.addresses.to_vec(),
             state: one.state.to_string(),
@@ -310,7 +334,7 @@ fn write_folded(to: &mut impl Write) -> io::Result<()> {
         writeln!(to, "created by {}\n\t{}\n", creator_of(key.created_at, key.closure), Place(key.created_at))?;
     }
     write_threads(to, &mut stacks)?;
-    write_unstarted(to)
+    write_unseen(to, &seen)
 }
 
 // ---- JSON ----
@@ -319,8 +343,12 @@ fn write_json(to: &mut impl Write) -> io::Result<()> {
     let mut stacks = Stacks::new(render_json);
     let mut text = String::new();
     let mut comma = "\n";
+    let mut members: HashMap<u64, Vec<u64>> = HashMap::new();
     to.write_all(b"{\"goroutines\":[")?;
-    each(|one| {
+    let seen = each(Wanted { scopes: true, ..WANTED }, |one| {
+        if one.scope != 0 {
+            members.entry(one.scope).or_default().push(one.id);
+        }
         text.clear();
         text.push_str(comma);
         comma = ",\n";
@@ -329,6 +357,8 @@ fn write_json(to: &mut impl Write) -> io::Result<()> {
         text.push_str("]}");
         to.write_all(text.as_bytes())
     })?;
+    to.write_all(b"\n],\"scopes\":[")?;
+    write_json_scopes(to, &seen.scopes, &members)?;
     to.write_all(b"\n],\"threads\":[")?;
     let mut comma = "\n";
     for one in threads::all() {
@@ -340,7 +370,26 @@ fn write_json(to: &mut impl Write) -> io::Result<()> {
         text.push_str("]}");
         to.write_all(text.as_bytes())?;
     }
-    writeln!(to, "\n],\"unstarted\":{}}}", unstarted())
+    writeln!(to, "\n],\"unstarted\":{}}}", unstarted::count().max(seen.unstarted))
+}
+
+fn write_json_scopes(to: &mut impl Write, scopes: &Scopes, members: &HashMap<u64, Vec<u64>>) -> io::Result<()> {
+    let or_null = |number: u64| if number == 0 { "null".to_owned() } else { number.to_string() };
+    let mut text = String::new();
+    for (index, scope) in scopes.in_order().iter().enumerate() {
+        text.clear();
+        text.push_str(if index > 0 { ",\n" } else { "\n" });
+        let (parent, owner) = (or_null(scope.parent), or_null(scope.owner));
+        let _ = write!(text, "{{\"id\":{},\"parent\":{parent},\"owner\":{owner},\"opened_at\":", scope.id);
+        json_text(&mut text, Some(&Place(scope.opened_at).to_string()));
+        text.push_str(",\"goroutines\":[");
+        for (index, id) in members.get(&scope.id).into_iter().flatten().enumerate() {
+            let _ = write!(text, "{}{id}", if index > 0 { "," } else { "" });
+        }
+        text.push_str("]}");
+        to.write_all(text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// All but the stack.
@@ -359,6 +408,7 @@ fn json_goroutine(text: &mut String, one: &Snapshot<'_>) {
         State::Running => ("running", None),
         State::Runnable => ("runnable", None),
         State::Waiting(reason) => ("waiting", Some(reason.to_string())),
+        State::Unstarted => ("unstarted", None),
     };
     let _ = write!(text, "{{\"id\":{},\"name\":", one.id);
     json_text(text, one.name);
@@ -377,8 +427,8 @@ fn json_goroutine(text: &mut String, one: &Snapshot<'_>) {
     text.push_str(",\"created_at\":");
     json_text(text, Some(&Place(one.created_at).to_string()));
     text.push_str(",\"scope\":");
-    let scope = (one.scope != 0).then(|| format!("{:#x}", one.scope));
-    json_text(text, scope.as_deref());
+    let scope = (one.scope != 0).then(|| one.scope.to_string());
+    text.push_str(scope.as_deref().unwrap_or("null"));
     let _ = write!(text, ",\"own_thread\":{},\"keeps_thread\":", one.own_thread);
     json_text(text, one.keeps_thread);
     let is_complete = one.end == End::Complete && !(one.state == State::Running && one.addresses.is_empty());

@@ -31,8 +31,8 @@
 //! it went on meanwhile. A goroutine that *runs* is interrupted for some microseconds by SIGURG, so that it can show its
 //! stack; a system call that it is in may return `EINTR`. (A program that installs a handler of its own for SIGURG and
 //! does not call the one that was there, or blocks the signal, gets running goroutines without their stacks.) So a dump is
-//! not one moment of the whole program: each goroutine is told as it was at one moment. Those that have not started yet are
-//! counted. Behind the goroutines stand the OS threads that wait in lisle, such as a `main` that joins.
+//! not one moment of the whole program: each goroutine is told as it was at one moment. Those that have not started come after
+//! the others, with what they will run and who created them (those that capture more than some 200 bytes are counted). Behind the goroutines stand the OS threads that wait in lisle, such as a `main` that joins.
 //!
 //! The first dump reads the debug information of the program, which takes some milliseconds, and in debug builds much
 //! longer. The release profile has names of functions without it; files, lines and inlined functions need
@@ -95,7 +95,9 @@ pub(crate) mod leaked;
 pub(crate) mod lock_order;
 pub(crate) mod registry;
 pub(crate) mod symbol;
+mod scopes;
 mod threads;
+mod unstarted;
 pub(crate) mod unwind;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;
