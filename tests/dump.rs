@@ -417,6 +417,98 @@ fn a_goroutine_that_waits_is_dumped_with_a_deep_stack() {
     handle.join().unwrap();
 }
 
+#[test]
+fn a_panic_hook_dumps() {
+    if let Some(output) = in_child("a_panic_hook_dumps", &[]) {
+        let text = stderr(&output);
+        assert!(output.status.success() && text.contains("panics_here(...)"), "{text}");
+        return;
+    }
+    #[inline(never)]
+    fn panics_here() {
+        panic!("on purpose");
+    }
+    std::panic::set_hook(Box::new(|_| eprintln!("{}", dump())));
+    assert!(go(panics_here).join().is_err());
+}
+
+#[test]
+fn a_goroutine_dumps_while_it_holds_locks_and_while_it_writes_a_dump() {
+    struct Nested(Vec<u8>);
+    impl std::io::Write for Nested {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if self.0.is_empty() {
+                self.0.extend(dump().as_bytes());
+            }
+            self.0.extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let holds = go(|| {
+        let lock = lisle::sync::Mutex::new(());
+        let table = lisle::sync::RwLock::new(());
+        let (_guard, _read) = (lock.lock().unwrap(), table.read().unwrap());
+        let stderr = std::io::stderr().lock();
+        let mut nested = Nested(Vec::new());
+        dump_to(&mut nested, Format::Text).unwrap();
+        drop(stderr);
+        String::from_utf8(nested.0).unwrap()
+    });
+    let id = holds.goroutine().id();
+    let text = holds.join().unwrap();
+    assert!(text.matches(&format!("goroutine {id} [running]:")).count() == 2, "{text}");
+}
+
+#[test]
+fn a_signal_handler_is_told_why_there_is_no_dump() {
+    if let Some(output) = in_child("a_signal_handler_is_told_why_there_is_no_dump", &[]) {
+        let text = stderr(&output);
+        assert!(output.status.success(), "{text}");
+        assert_eq!(text.matches("no dump from within a signal handler").count(), 5, "{text}");
+        return;
+    }
+    static REFUSED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    extern "C" fn handle(_: libc::c_int) {
+        let refused = dump_to(&mut std::io::sink(), Format::Text);
+        if refused.is_err_and(|error| error.kind() == std::io::ErrorKind::Unsupported) {
+            REFUSED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    extern "C" fn handle_as_text(_: libc::c_int) {
+        if dump().is_empty() {
+            REFUSED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let install = |handler: extern "C" fn(libc::c_int), flags| {
+        // SAFETY: all-zero is a valid value.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = flags;
+        // SAFETY: the handlers have the right signature, and do nothing that a handler may not.
+        unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
+    };
+    let raise = || {
+        // SAFETY: a signal that has a handler.
+        unsafe { libc::raise(libc::SIGUSR1) };
+        assert!(dump().contains("goroutine "), "outside of the handler there is one");
+    };
+    let on_goroutine = || go(raise).join().unwrap();
+    let waits = go(|| lisle::park());
+    install(handle, 0);
+    raise();
+    on_goroutine();
+    install(handle, libc::SA_ONSTACK);
+    raise();
+    on_goroutine();
+    install(handle_as_text, 0);
+    raise();
+    assert_eq!(REFUSED.load(Ordering::Relaxed), 5);
+    waits.goroutine().unpark();
+}
+
 fn quit_myself() {
     // SAFETY: sends a signal to this process.
     unsafe { libc::kill(libc::getpid(), libc::SIGQUIT) };

@@ -8,9 +8,11 @@ use super::labels::pairs;
 use super::registry::{self, Snapshot, State, Wanted};
 use super::scopes::Scopes;
 use super::symbol::{self, Frame};
+use super::signal_handler;
 use super::threads;
 use super::unstarted;
 use super::unwind::End;
+use crate::report::UnlockedStderr;
 use crate::sched::worker::Worker;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -48,6 +50,8 @@ pub enum Format {
 
 /// All goroutines of the process, in the text form of Go's dumps; see [`debug`](crate::debug).
 ///
+/// In a signal handler, a sentence on stderr and an empty text; see [`dump_to`].
+///
 /// # Panics
 /// If no thread can be started to do the work; see [`dump_to`].
 #[must_use]
@@ -55,6 +59,8 @@ pub fn dump() -> String {
     let mut bytes = Vec::new();
     match dump_to(&mut bytes, Format::Text) {
         Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        // A panic would unwind into what the signal has interrupted.
+        Err(error) if error.kind() == IN_HANDLER => String::new(),
         Err(error) => panic!("lisle::debug::dump: {error}"),
     }
 }
@@ -62,11 +68,22 @@ pub fn dump() -> String {
 /// Writes all goroutines of the process to `to` while it finds them; see [`debug`](crate::debug).
 ///
 /// # Errors
-/// Those of `to`; or, when a goroutine calls it, that no thread could be started to do the work, which takes more stack
-/// than a goroutine has.
+/// - Those of `to`.
+/// - When a goroutine calls it: no thread could be started to do the work, which takes more stack than a goroutine has.
+/// - `Unsupported`: the caller is a signal handler. That stands on stderr, too, since who asks there can hardly tell.
 pub fn dump_to(to: &mut (dyn Write + Send), format: Format) -> io::Result<()> {
+    let frame = 0_u8;
+    if signal_handler::is_above(std::hint::black_box(&raw const frame)) {
+        let _ = UnlockedStderr.write_all(HANDLER_CANNOT.as_bytes());
+        // Without a text of its own: that would take memory.
+        return Err(IN_HANDLER.into());
+    }
     on_large_stack(|| write(to, format))
 }
+
+const IN_HANDLER: io::ErrorKind = io::ErrorKind::Unsupported;
+const HANDLER_CANNOT: &str = "lisle: no dump from within a signal handler: what the signal has interrupted may hold locks that \
+    a dump takes. Have a thread make it: lisle::signal::notify; or let Ctrl-\\ (SIGQUIT) do it\n";
 
 /// Calls `f`, on a thread of its own if a goroutine calls.
 pub(crate) fn on_large_stack<R: Send>(f: impl FnOnce() -> io::Result<R> + Send) -> io::Result<R> {
@@ -466,7 +483,7 @@ fn json_text(to: &mut String, text: Option<&str>) {
 
 /// What SIGQUIT does: writes a dump to stderr and ends the process as Go's runtime does. Runs on the thread of signals.
 pub(crate) fn quit() -> ! {
-    let mut stderr = crate::report::UnlockedStderr;
+    let mut stderr = UnlockedStderr;
     let _ = stderr.write_all(b"SIGQUIT: quit\n\n");
     let _ = dump_to(&mut stderr, Format::Text);
     end_program()

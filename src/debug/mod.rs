@@ -40,8 +40,10 @@
 //! which the closure is written.
 //!
 //! ## From where
-//! From any goroutine or thread, also while all workers are stuck, and within a panic. **Not from a signal handler**: it
-//! takes locks and allocates; have a thread do it ([`signal::notify`](crate::signal::notify)).
+//! From any goroutine or thread, also while all workers are stuck, within a panic and its hook, and while holding whatever
+//! locks. **Not from a signal handler**: it takes locks and allocates. It says so there, on stderr and by its error, and does
+//! nothing (unless the handler was installed with `SA_NODEFER`, which it cannot see); have a thread do it
+//! ([`signal::notify`](crate::signal::notify)).
 //!
 //! # Deadlocks
 //! When nothing in the process can ever go on, the program ends with status 2, after
@@ -96,6 +98,7 @@ pub(crate) mod lock_order;
 pub(crate) mod registry;
 pub(crate) mod symbol;
 mod scopes;
+mod signal_handler;
 mod threads;
 mod unstarted;
 pub(crate) mod unwind;
