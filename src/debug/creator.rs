@@ -4,8 +4,7 @@
 //! # How it is found
 //! - *By debug information*, which is exact. A call stands in the table of lines, or, where it was inlined, among the
 //!   inlined functions with the place of their call; either gives an address, and [`symbol`] names the function there
-//!   whose line it is. Which units of the program know which source file is read once; what was found for a place is
-//!   kept.
+//!   whose line it is. Which tables know which source file is read once; what was found for a place is kept.
 //! - *By the closure*, in programs without debug information: the type of a closure tells in which function it is written,
 //!   and closures are mostly written where they are handed over. Where it is not so (a closure that came as an argument), the
 //!   function is the one that wrote it.
@@ -15,7 +14,9 @@
 //! take a walk; and each goroutine would be larger for it.
 
 use super::symbol;
-use gimli::{ColumnType, DW_AT_call_column, DW_AT_call_file, DW_AT_call_line, EndianSlice, NativeEndian, UnitHeader};
+use gimli::{
+    ColumnType, DW_AT_call_column, DW_AT_call_file, DW_AT_call_line, DebugLineOffset, EndianSlice, NativeEndian,
+};
 use object::{Object, ObjectSection};
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
@@ -58,13 +59,16 @@ type Slice = EndianSlice<'static, NativeEndian>;
 type Unit = gimli::Unit<Slice>;
 type Lines = gimli::LineProgramHeader<Slice>;
 
+/// No code of a program lies below this.
+const LOWEST: u64 = 256;
+
 /// The debug information of the program itself.
 struct DebugInfo {
     dwarf: gimli::Dwarf<Slice>,
     /// What is added to its addresses.
     base: usize,
-    /// By the last part of the source file's path: the units that have lines of it.
-    units: HashMap<&'static [u8], Vec<UnitHeader<Slice>>>,
+    /// By the last part of a source file's path: the tables of lines that have lines of it, one for each unit.
+    tables: HashMap<&'static [u8], Vec<DebugLineOffset>>,
 }
 
 impl DebugInfo {
@@ -75,36 +79,40 @@ impl DebugInfo {
             Ok::<_, gimli::Error>(EndianSlice::new(data.unwrap_or(&[]), NativeEndian))
         };
         let dwarf = gimli::Dwarf::load(section).ok()?;
-        let mut this = Self { dwarf, base: base_of_program(), units: HashMap::new() };
-        let mut headers = this.dwarf.units();
-        while let Ok(Some(header)) = headers.next() {
-            let Ok(unit) = this.dwarf.unit(header.clone()) else { continue };
-            let Some(lines) = &unit.line_program else { continue };
-            for file in lines.header().file_names() {
-                let Ok(path) = this.dwarf.attr_string(&unit, file.path_name()) else { continue };
-                let units = this.units.entry(last_part(path.slice())).or_default();
-                if units.last() != Some(&header) {
-                    units.push(header.clone());
+        let mut this = Self { dwarf, base: base_of_program(), tables: HashMap::new() };
+        // One behind the other; so units, which take longer to read, are read only if they are wanted.
+        let mut offset = DebugLineOffset(0);
+        while let Some(program) = this.table(offset) {
+            let lines = program.header();
+            for file in lines.file_names() {
+                let Ok(path) = this.dwarf.attr_line_string(file.path_name()) else { continue };
+                let tables = this.tables.entry(last_part(path.slice())).or_default();
+                if tables.last() != Some(&offset) {
+                    tables.push(offset);
                 }
             }
+            offset.0 += usize::from(lines.format().initial_length_size()) + lines.unit_length();
         }
         Some(this)
     }
 
+    fn table(&self, offset: DebugLineOffset) -> Option<gimli::IncompleteLineProgram<Slice>> {
+        self.dwarf.debug_line.program(offset, size_of::<usize>() as u8, None, None).ok()
+    }
+
     fn function(&self, site: &Location) -> Option<Arc<str>> {
-        let headers = self.units.get(last_part(site.file().as_bytes()))?;
-        let units = || headers.iter().filter_map(|header| self.dwarf.unit(header.clone()).ok());
-        let by_line = units().find_map(|unit| self.by_line(&unit, site));
-        by_line.or_else(|| units().find_map(|unit| self.by_inlined_call(&unit, site)))
+        let tables = self.tables.get(last_part(site.file().as_bytes()))?;
+        let by_line = tables.iter().find_map(|&table| self.by_line(table, site));
+        by_line.or_else(|| tables.iter().find_map(|&table| self.by_inlined_call(table, site)))
     }
 
     /// By the code that stands at that place itself.
-    fn by_line(&self, unit: &Unit, site: &Location) -> Option<Arc<str>> {
-        let mut rows = unit.line_program.clone()?.rows();
+    fn by_line(&self, table: DebugLineOffset, site: &Location) -> Option<Arc<str>> {
+        let mut rows = self.table(table)?.rows();
         while let Ok(Some((lines, row))) = rows.next_row() {
             let is_there = row.line().is_some_and(|line| line.get() == u64::from(site.line()))
                 && matches!(row.column(), ColumnType::Column(column) if column.get() == u64::from(site.column()));
-            if is_there && !row.end_sequence() && self.is_file(unit, lines, row.file_index(), site) {
+            if is_there && !row.end_sequence() && self.is_file(lines, row.file_index(), site) {
                 let found = self.name(row.address(), site);
                 if found.is_some() {
                     return found;
@@ -115,7 +123,8 @@ impl DebugInfo {
     }
 
     /// By a function that is inlined at that place.
-    fn by_inlined_call(&self, unit: &Unit, site: &Location) -> Option<Arc<str>> {
+    fn by_inlined_call(&self, table: DebugLineOffset, site: &Location) -> Option<Arc<str>> {
+        let unit = self.unit_of(table)?;
         let lines = unit.line_program.as_ref()?.header();
         let mut entries = unit.entries();
         while let Ok(Some(entry)) = entries.next_dfs() {
@@ -129,11 +138,11 @@ impl DebugInfo {
             };
             let is_there = number(DW_AT_call_line) == Some(u64::from(site.line()))
                 && number(DW_AT_call_column) == Some(u64::from(site.column()))
-                && file.is_some_and(|file| self.is_file(unit, lines, file, site));
+                && file.is_some_and(|file| self.is_file(lines, file, site));
             if !is_there {
                 continue;
             }
-            let range = self.dwarf.die_ranges(unit, entry).ok().and_then(|mut ranges| ranges.next().ok().flatten());
+            let range = self.dwarf.die_ranges(&unit, entry).ok().and_then(|mut ranges| ranges.next().ok().flatten());
             let found = range.and_then(|range| self.name(range.begin, site));
             if found.is_some() {
                 return found;
@@ -142,9 +151,32 @@ impl DebugInfo {
         None
     }
 
+    /// The unit to which a table of lines belongs: the one that has the address of one of its lines.
+    fn unit_of(&self, table: DebugLineOffset) -> Option<Unit> {
+        let mut rows = self.table(table)?.rows();
+        // Functions that the linker has left out lie at zero, or nearly.
+        let address = loop {
+            let (_, row) = rows.next_row().ok()??;
+            if row.address() >= LOWEST {
+                break row.address();
+            }
+        };
+        let mut headers = self.dwarf.debug_aranges.headers();
+        while let Ok(Some(header)) = headers.next() {
+            let mut ranges = header.entries();
+            while let Ok(Some(range)) = ranges.next() {
+                if (range.range().begin..range.range().end).contains(&address) {
+                    let header = self.dwarf.debug_info.header_from_offset(header.debug_info_offset()).ok()?;
+                    return self.dwarf.unit(header).ok();
+                }
+            }
+        }
+        None
+    }
+
     /// Whether the file of that number is the one of `site`, which the compiler may know by a relative path.
-    fn is_file(&self, unit: &Unit, lines: &Lines, number: u64, site: &Location) -> bool {
-        let text = |value| self.dwarf.attr_string(unit, value).ok().map(|text| text.slice());
+    fn is_file(&self, lines: &Lines, number: u64, site: &Location) -> bool {
+        let text = |value| self.dwarf.attr_line_string(value).ok().map(|text| text.slice());
         let Some(file) = lines.file(number) else { return false };
         let name = text(file.path_name()).unwrap_or_default();
         let folder = file.directory(lines).and_then(text).unwrap_or_default();
