@@ -9,6 +9,7 @@ use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter};
 use crate::report::AbortOnUnwind;
 use crate::sched::worker::Worker;
+use crate::threads::creation::Creation;
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -141,7 +142,13 @@ unsafe fn submit(job: JobRef) {
     }
     pool.threads += 1;
     pool.queue.push_back(job);
-    let started = thread::Builder::new().name("lisle-blocking".into()).spawn(serve);
+    let started = thread::Builder::new().name("lisle-blocking".into()).spawn({
+        let creation = Creation::here();
+        move || {
+            let _created = creation.enter();
+            serve();
+        }
+    });
     if started.is_ok() {
         return;
     }

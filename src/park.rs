@@ -675,7 +675,8 @@ fn thread_self() -> &'static ThreadSelf {
 }
 
 fn new_thread_self() -> ThreadSelf {
-    static VTABLE: TaskVTable = TaskVTable { run: |_| (), cancel: |_| (), deallocate: deallocate_thread };
+    static VTABLE: TaskVTable =
+        TaskVTable { run: |_| (), cancel: |_| (), deallocate: deallocate_thread, closure: || "a thread" };
     let name: Option<Arc<str>> = std::thread::current().name().map(Into::into);
     let parker = ThreadParker::of_current(name.clone());
     let wake = ThreadWake { parker: Arc::clone(&parker), user_token: AtomicBool::new(false) };

@@ -5,13 +5,15 @@ use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter};
 use crate::report::AbortOnUnwind;
 use crate::sched::g::GRef;
-use crate::sched::task::ResultSlot;
+use crate::sched::task::{ResultSlot, scope_of};
+use crate::sched::worker::Worker;
 use crate::spawn::Builder;
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -22,9 +24,60 @@ pub(crate) struct ScopeData {
     owner: Mutex<Option<Waiter>>,
     /// The first panic that nobody joined.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    // What follows is for dumps, which read copies of it (`debug::scopes`), and never changes.
+    pub(crate) id: u64,
+    /// The goroutine that opened it; 0: a thread.
+    pub(crate) opener: u64,
+    pub(crate) opened_at: &'static Location<'static>,
+    /// The scope within which it was opened, by its owner, or else the one that its owner was started in.
+    pub(crate) parent: Option<Arc<ScopeData>>,
+}
+
+thread_local! {
+    /// The innermost scope that the thread has opened.
+    static INNERMOST: Cell<Option<Arc<ScopeData>>> = const { Cell::new(None) };
+}
+
+/// Makes `scope` the caller's innermost one, and returns the one that was it.
+fn replace_innermost(scope: Option<Arc<ScopeData>>) -> Option<Arc<ScopeData>> {
+    Worker::with_current(|worker| match crate::park::running(worker) {
+        Some((worker, g)) => g.pinned(worker).scope.replace(scope),
+        None => INNERMOST.try_with(|innermost| innermost.replace(scope)).ok().flatten(),
+    })
 }
 
 impl ScopeData {
+    fn new(opener: u64, opened_at: &'static Location<'static>, parent: Option<Arc<Self>>) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self {
+            running: AtomicUsize::new(0),
+            owner: Mutex::new(None),
+            panic: Mutex::new(None),
+            id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            opener,
+            opened_at,
+            parent,
+        }
+    }
+
+    /// One that is nobody's.
+    pub(crate) fn closed() -> Arc<Self> {
+        Arc::new(Self::new(0, Location::caller(), None))
+    }
+
+    /// A new one, the caller's innermost, and the one that was it. These are counted references, since a generator of the
+    /// user's can end an outer scope before an inner one.
+    fn open(opened_at: &'static Location<'static>) -> (Arc<Self>, Option<Arc<Self>>) {
+        let before = replace_innermost(None);
+        let (opener, member_of) = Worker::with_current(|worker| match crate::park::running(worker) {
+            Some((_, g)) => (g.id, if before.is_none() { scope_of(g) } else { None }),
+            None => (0, None),
+        });
+        let data = Arc::new(Self::new(opener, opened_at, before.clone().or(member_of)));
+        replace_innermost(Some(Arc::clone(&data)));
+        (data, before)
+    }
+
     /// A goroutine of the scope will touch nothing of it any more.
     pub(crate) fn leave(&self) {
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -86,11 +139,12 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let data = Arc::new(ScopeData { running: AtomicUsize::new(0), owner: Mutex::new(None), panic: Mutex::new(None) });
+    let (data, outer) = ScopeData::open(Location::caller());
     observe::forget(Arc::as_ptr(&data).addr());
     let scope = Scope { data, scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.data.wait();
+    replace_innermost(outer);
     let child = scope.data.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (result, child) {
         (Err(payload), _) | (Ok(_), Some(payload)) => resume_unwind(payload),

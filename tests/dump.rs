@@ -69,12 +69,69 @@ fn a_waiting_goroutine_shows_reason_name_labels_calls_and_origin() {
     assert!(text.contains("inlined(...)\n"), "{text}");
     assert!(text.lines().nth(1).unwrap().contains("recv"), "the call into lisle is shown: {text}");
     assert!(!text.contains("switch_out") && !text.contains("stack_init_trampoline"), "its inside is not: {text}");
-    let origin = format!("created by lisle::go in goroutine {creator_id}\n\ttests/dump.rs:{line}");
-    assert!(text.ends_with(&origin), "{text}");
+    let origin = text.lines().rev().nth(1).unwrap();
+    assert!(origin.starts_with("created by dump::a_waiting_goroutine_shows_reason"), "{text}");
+    assert!(origin.ends_with(&format!("}} in goroutine {creator_id}")), "by a closure: {text}");
+    assert!(text.ends_with(&format!("\n\ttests/dump.rs:{line}")), "{text}");
     drop(sender);
     waiting.join().unwrap();
     // It ends a little after `join` has its result.
     until(|| (!dump().contains(&format!("goroutine {id} ["))).then_some(()));
+}
+
+fn waits() {
+    lisle::park();
+}
+
+#[inline(never)]
+fn starts_a_function() -> (lisle::Goroutine, u32) {
+    (go(waits).goroutine(), line!())
+}
+
+#[inline(always)]
+fn starts_one_and_is_inlined() -> (lisle::Goroutine, u32) {
+    let line = line!() + 4;
+    #[rustfmt::skip]
+    let started = Builder::new()
+        .name("by a builder")
+        .go(waits);
+    (started.unwrap().goroutine(), line)
+}
+
+#[inline(never)]
+fn starts_anything<T: Send + 'static>(value: T) -> (lisle::Goroutine, u32) {
+    let keeps = move || {
+        lisle::park();
+        drop(value);
+    };
+    (lisle::go(keeps).goroutine(), line!())
+}
+
+#[track_caller]
+fn starts_in_the_name_of_its_caller() -> lisle::Goroutine {
+    go(|| lisle::park()).goroutine()
+}
+
+#[inline(never)]
+fn calls_one_that_does() -> (lisle::Goroutine, u32) {
+    (starts_in_the_name_of_its_caller(), line!())
+}
+
+#[test]
+fn a_goroutine_names_the_function_that_created_it() {
+    let started = [
+        ("dump::starts_a_function", starts_a_function()),
+        ("dump::starts_one_and_is_inlined", starts_one_and_is_inlined()),
+        ("dump::starts_anything", starts_anything(7_u8)),
+        ("dump::calls_one_that_does", calls_one_that_does()),
+    ];
+    for (function, (goroutine, line)) in started {
+        let text = part(goroutine.id(), |text| text.contains("[park"));
+        let mut origin = text.lines().skip_while(|line| !line.starts_with("created by "));
+        assert!(origin.next().unwrap().starts_with(&format!("created by {function}")), "{text}");
+        assert_eq!(origin.next().unwrap(), format!("\ttests/dump.rs:{line}"), "{text}");
+        goroutine.unpark();
+    }
 }
 
 #[inline(never)]
@@ -188,12 +245,100 @@ fn the_json_form_is_json_and_tells_the_tree() {
     let mut names: Vec<&str> = found.iter().map(|one| one["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["a\"\\\n", "b"]);
-    assert!(found[0]["scope"].is_string() && found[0]["scope"] == found[1]["scope"], "{found:?}");
+    assert!(found[0]["scope"].is_number() && found[0]["scope"] == found[1]["scope"], "{found:?}");
     assert_eq!(found[0]["complete"], true);
     let stack = found[0]["stack"].as_array().unwrap();
     assert!(stack.iter().any(|frame| frame["function"].as_str().unwrap().ends_with("receive")), "{stack:?}");
     drop(sender);
     outer.join().unwrap();
+}
+
+/// The scopes in a dump, by the line where they were opened.
+fn scopes_by_line(json: &serde_json::Value) -> std::collections::HashMap<u32, serde_json::Value> {
+    let scopes = json["scopes"].as_array().unwrap();
+    let line = |scope: &serde_json::Value| {
+        let (file, line) = scope["opened_at"].as_str().unwrap().split_once(':').unwrap();
+        (file == "tests/dump.rs").then(|| line.parse().unwrap())
+    };
+    scopes.iter().filter_map(|scope| Some((line(scope)?, scope.clone()))).collect()
+}
+
+#[test]
+fn nested_scopes_are_told_as_a_tree() {
+    let (sender, receiver) = channel::bounded::<u32>(0);
+    let first = line!() + 2;
+    let owner = go(move || {
+        lisle::scope(|outer| {
+            let receiver = &receiver;
+            outer.go(move || {
+                lisle::scope(|inner| drop(inner.go(|| receive(receiver))));
+            });
+            lisle::scope(|_empty| {
+                lisle::scope(|beside| drop(beside.go(|| receive(receiver))));
+            });
+        });
+    });
+    let [outer, inner, empty, beside] = [first, first + 3, first + 5, first + 6];
+    let (json, scopes) = until(|| {
+        let json: serde_json::Value = serde_json::from_str(&dump_as(Format::Json)).unwrap();
+        let scopes = scopes_by_line(&json);
+        [outer, inner, empty, beside].iter().all(|line| scopes.contains_key(line)).then_some((json, scopes))
+    });
+    let of = |line: u32| &scopes[&line];
+    let id = owner.goroutine().id();
+    assert_eq!(of(outer)["owner"], id);
+    assert!(of(outer)["parent"].is_null());
+    assert_eq!(of(inner)["parent"], of(outer)["id"], "opened by a goroutine of the outer one");
+    assert_eq!(of(inner)["owner"], of(outer)["goroutines"][0]);
+    assert_eq!(of(empty)["parent"], of(outer)["id"], "opened by the owner of the outer one");
+    assert_eq!((&of(empty)["owner"], &of(empty)["goroutines"]), (&id.into(), &serde_json::json!([])));
+    assert_eq!(of(beside)["parent"], of(empty)["id"]);
+    let member = &of(beside)["goroutines"][0];
+    let all = json["goroutines"].as_array().unwrap();
+    let member = all.iter().find(|one| one["id"] == *member).unwrap();
+    assert_eq!((&member["scope"], &member["creator"]), (&of(beside)["id"], &id.into()));
+    let order = |line: u32| json["scopes"].as_array().unwrap().iter().position(|scope| scope == of(line)).unwrap();
+    assert!(order(outer) < order(inner) && order(outer) < order(empty) && order(empty) < order(beside));
+    drop(sender);
+    owner.join().unwrap();
+}
+
+#[test]
+fn goroutines_that_have_not_started_are_shown_with_what_they_will_run() {
+    const COUNT: usize = 3;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tell, told) = mpsc::channel();
+    let runtime = common::one_worker();
+    let creator = runtime.go({
+        let stop = Arc::clone(&stop);
+        move || {
+            let start = || Builder::new().name("later").go_local(waits).unwrap();
+            let later: Vec<_> = with_labels(&[("k", "v")], || (0..COUNT).map(|_| start()).collect());
+            tell.send(later.iter().map(|one| one.goroutine()).collect::<Vec<_>>()).unwrap();
+            // Its worker's thread is taken: they can start nowhere.
+            spin(&stop);
+            later.into_iter().for_each(|one| one.join().unwrap());
+        }
+    });
+    let later = told.recv().unwrap();
+    for goroutine in &later {
+        let text = part(goroutine.id(), |_| true);
+        let header = format!("goroutine {} [runnable, not started, name \"later\", labels {{k:v}}]:", goroutine.id());
+        assert!(text.starts_with(&header), "{text}");
+        assert!(text.contains("it will run dump::waits\n"), "{text}");
+        assert!(text.contains(&format!(" in goroutine {}\n\ttests/dump.rs:", creator.goroutine().id())), "{text}");
+    }
+    let folded = dump_as(Format::Folded);
+    assert!(folded.contains(&format!("{COUNT} goroutines [runnable, not started]")), "{folded}");
+    let json: serde_json::Value = serde_json::from_str(&dump_as(Format::Json)).unwrap();
+    let all = json["goroutines"].as_array().unwrap();
+    assert!(all.iter().any(|one| one["id"] == later[0].id() && one["state"] == "unstarted"));
+    stop.store(true, Ordering::Relaxed);
+    for goroutine in later {
+        part(goroutine.id(), |text| text.contains("[park"));
+        goroutine.unpark();
+    }
+    creator.join().unwrap();
 }
 
 #[test]
@@ -238,8 +383,9 @@ fn dumps_are_right_while_goroutines_come_and_go() {
             let mut count = 0;
             while !stop.load(Ordering::Relaxed) {
                 for line in dump().lines().filter(|line| line.starts_with("goroutine ") && line.contains("name")) {
-                    let is_known =
-                        ["short-lived", "con\\\"sumer", "a\\\"", "\"b\""].iter().any(|name| line.contains(name));
+                    let is_known = ["short-lived", "con\\\"sumer", "a\\\"", "\"b\"", "later", "by a builder"]
+                        .iter()
+                        .any(|name| line.contains(name));
                     assert!(is_known, "{line}");
                 }
                 count += 1;
@@ -309,6 +455,98 @@ fn a_goroutine_that_waits_on_a_stack_not_its_own_does_not_pass_for_whole() {
     assert!(text.contains("the rest of the stack could not be read"), "{text}");
     handle.goroutine().unpark();
     handle.join().unwrap();
+}
+
+#[test]
+fn a_panic_hook_dumps() {
+    if let Some(output) = in_child("a_panic_hook_dumps", &[]) {
+        let text = stderr(&output);
+        assert!(output.status.success() && text.contains("panics_here(...)"), "{text}");
+        return;
+    }
+    #[inline(never)]
+    fn panics_here() {
+        panic!("on purpose");
+    }
+    std::panic::set_hook(Box::new(|_| eprintln!("{}", dump())));
+    assert!(go(panics_here).join().is_err());
+}
+
+#[test]
+fn a_goroutine_dumps_while_it_holds_locks_and_while_it_writes_a_dump() {
+    struct Nested(Vec<u8>);
+    impl std::io::Write for Nested {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if self.0.is_empty() {
+                self.0.extend(dump().as_bytes());
+            }
+            self.0.extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let holds = go(|| {
+        let lock = lisle::sync::Mutex::new(());
+        let table = lisle::sync::RwLock::new(());
+        let (_guard, _read) = (lock.lock().unwrap(), table.read().unwrap());
+        let stderr = std::io::stderr().lock();
+        let mut nested = Nested(Vec::new());
+        dump_to(&mut nested, Format::Text).unwrap();
+        drop(stderr);
+        String::from_utf8(nested.0).unwrap()
+    });
+    let id = holds.goroutine().id();
+    let text = holds.join().unwrap();
+    assert!(text.matches(&format!("goroutine {id} [running]:")).count() == 2, "{text}");
+}
+
+#[test]
+fn a_signal_handler_is_told_why_there_is_no_dump() {
+    if let Some(output) = in_child("a_signal_handler_is_told_why_there_is_no_dump", &[]) {
+        let text = stderr(&output);
+        assert!(output.status.success(), "{text}");
+        assert_eq!(text.matches("no dump from within a signal handler").count(), 5, "{text}");
+        return;
+    }
+    static REFUSED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    extern "C" fn handle(_: libc::c_int) {
+        let refused = dump_to(&mut std::io::sink(), Format::Text);
+        if refused.is_err_and(|error| error.kind() == std::io::ErrorKind::Unsupported) {
+            REFUSED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    extern "C" fn handle_as_text(_: libc::c_int) {
+        if dump().is_empty() {
+            REFUSED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let install = |handler: extern "C" fn(libc::c_int), flags| {
+        // SAFETY: all-zero is a valid value.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = flags;
+        // SAFETY: the handlers have the right signature, and do nothing that a handler may not.
+        unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
+    };
+    let raise = || {
+        // SAFETY: a signal that has a handler.
+        unsafe { libc::raise(libc::SIGUSR1) };
+        assert!(dump().contains("goroutine "), "outside of the handler there is one");
+    };
+    let on_goroutine = || go(raise).join().unwrap();
+    let waits = go(|| lisle::park());
+    install(handle, 0);
+    raise();
+    on_goroutine();
+    install(handle, libc::SA_ONSTACK);
+    raise();
+    on_goroutine();
+    install(handle_as_text, 0);
+    raise();
+    assert_eq!(REFUSED.load(Ordering::Relaxed), 5);
+    waits.goroutine().unpark();
 }
 
 fn quit_myself() {

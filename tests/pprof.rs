@@ -519,6 +519,39 @@ fn the_goroutine_profile_counts_equal_stacks_with_equal_labels_together() {
 }
 
 #[test]
+fn the_goroutine_profile_has_those_that_have_not_started() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = common::one_worker();
+    let creator = runtime.go({
+        let stop = Arc::clone(&stop);
+        move || {
+            let later = debug::with_labels(&[("not", "started")], || lisle::go_local(|| ()));
+            black_box(burn(&stop));
+            later.join().unwrap();
+        }
+    });
+    let is_there =
+        || profile(ProfileKind::Goroutine).iter().any(|one| one.labels.iter().any(|(_, text)| text == "started"));
+    common::until(is_there);
+    stop.store(true, Ordering::Relaxed);
+    creator.join().unwrap();
+}
+
+#[inline(never)]
+fn asks_for_a_thread() -> lisle::JoinHandle<()> {
+    lisle::Builder::new().own_thread(true).go(|| lisle::park()).unwrap()
+}
+
+#[test]
+fn threads_that_lisle_starts_are_counted_by_the_calls_that_created_them() {
+    let own = asks_for_a_thread();
+    common::until(|| get("/debug/pprof/threadcreate?debug=1").text().contains("pprof::asks_for_a_thread"));
+    own.goroutine().unpark();
+    own.join().unwrap();
+    common::until(|| !get("/debug/pprof/threadcreate?debug=1").text().contains("pprof::asks_for_a_thread"));
+}
+
+#[test]
 fn the_block_profile_has_the_stack_of_the_wait_and_its_length() {
     debug::set_block_profile_rate(Some(Duration::from_nanos(1)));
     let blocked = || -> i64 {

@@ -3,17 +3,23 @@
 //! A dump is written while the goroutines are visited. What is kept in memory is one text for each different stack, up to
 //! [`MOST_STACKS`] of them; folding keeps one entry for each different stack.
 
+use super::creator;
 use super::labels::pairs;
-use super::registry::{Snapshot, State, Wanted, unstarted, visit};
+use super::registry::{self, Snapshot, State, Wanted};
+use super::scopes::Scopes;
 use super::symbol::{self, Frame};
+use super::signal_handler;
 use super::threads;
+use super::unstarted;
 use super::unwind::End;
+use crate::report::UnlockedStderr;
 use crate::sched::worker::Worker;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a dump is written.
@@ -26,18 +32,25 @@ pub enum Format {
     /// The same, with goroutines that have the same stack, state and place of creation told once, with their number. The
     /// most numerous come first. Takes memory for each different stack.
     Folded,
-    /// One JSON object: `goroutines` and `threads`, arrays of objects, and `unstarted`, a number.
+    /// One JSON object, in which goroutines come one by one and scopes behind them:
     ///
-    /// Each goroutine has `id`, `name` (or null), `labels` (an object), `state` (`running`, `runnable`, `waiting`),
-    /// `reason` (or null), `waited_seconds`, `creator` (the number of a goroutine, or 0), `created_at`, `scope` (a text
-    /// that those of one [`scope`](crate::scope()) share, or null), `own_thread`, `keeps_thread` (why, or null),
-    /// `complete` (whether the stack is) and `stack`: an array of `function`, `file` and `line`, the innermost first.
-    /// `creator` and `scope` make trees of them. Each thread, an OS thread that waits in lisle, has `thread` (its number in
-    /// the system), `name` (or null), `reason`, `waited_seconds`, `complete` and `stack`.
+    /// | field | |
+    /// | --- | --- |
+    /// | `goroutines` | an array of objects: `id`, `name` (or null), `labels` (an object), `state` (`running`, `runnable`, `waiting`, `unstarted`), `reason` (or null), `waited_seconds`, `creator` (the number of a goroutine, or 0), `created_by` (a function, or null), `created_at`, `scope` (the number of one, or null), `own_thread`, `keeps_thread` (why, or null), `complete` (whether the stack is), `stack` |
+    /// | `stack` | an array of `function`, `file` and `line` (each may be null), the innermost call first |
+    /// | `scopes` | the tree of the open [`scope`](crate::scope())s that have goroutines, or lie around one, an outer one before those within it: `id`, `parent` (the number of the next outer scope, or null), `owner` (the goroutine that opened it and waits at its end; null: a thread), `opened_at`, `goroutines` (the numbers of those in it, not of those further inside) |
+    /// | `threads` | OS threads that wait in lisle: `thread` (its number in the system), `name` (or null), `reason`, `waited_seconds`, `complete`, `stack` |
+    /// | `unstarted` | how many goroutines have not started: those in `goroutines`, and others that only their queues know |
+    ///
+    /// A scope within another is opened by a goroutine of that one, or by its owner while it is open. (The form is that of
+    /// Java's thread dumps, where `threadContainers` have a `parent` and an `owner`. It is not nested: programs that divide and
+    /// conquer would nest deeper than parsers of JSON go.)
     Json,
 }
 
 /// All goroutines of the process, in the text form of Go's dumps; see [`debug`](crate::debug).
+///
+/// In a signal handler, a sentence on stderr and an empty text; see [`dump_to`].
 ///
 /// # Panics
 /// If no thread can be started to do the work; see [`dump_to`].
@@ -46,6 +59,8 @@ pub fn dump() -> String {
     let mut bytes = Vec::new();
     match dump_to(&mut bytes, Format::Text) {
         Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        // A panic would unwind into what the signal has interrupted.
+        Err(error) if error.kind() == IN_HANDLER => String::new(),
         Err(error) => panic!("lisle::debug::dump: {error}"),
     }
 }
@@ -53,11 +68,22 @@ pub fn dump() -> String {
 /// Writes all goroutines of the process to `to` while it finds them; see [`debug`](crate::debug).
 ///
 /// # Errors
-/// Those of `to`; or, when a goroutine calls it, that no thread could be started to do the work, which takes more stack
-/// than a goroutine has.
+/// - Those of `to`.
+/// - When a goroutine calls it: no thread could be started to do the work, which takes more stack than a goroutine has.
+/// - `Unsupported`: the caller is a signal handler. That stands on stderr, too, since who asks there can hardly tell.
 pub fn dump_to(to: &mut (dyn Write + Send), format: Format) -> io::Result<()> {
+    let frame = 0_u8;
+    if signal_handler::is_above(std::hint::black_box(&raw const frame)) {
+        let _ = UnlockedStderr.write_all(HANDLER_CANNOT.as_bytes());
+        // Without a text of its own: that would take memory.
+        return Err(IN_HANDLER.into());
+    }
     on_large_stack(|| write(to, format))
 }
+
+const IN_HANDLER: io::ErrorKind = io::ErrorKind::Unsupported;
+const HANDLER_CANNOT: &str = "lisle: no dump from within a signal handler: what the signal has interrupted may hold locks that \
+    a dump takes. Have a thread make it: lisle::signal::notify; or let Ctrl-\\ (SIGQUIT) do it\n";
 
 /// Calls `f`, on a thread of its own if a goroutine calls.
 pub(crate) fn on_large_stack<R: Send>(f: impl FnOnce() -> io::Result<R> + Send) -> io::Result<R> {
@@ -78,7 +104,7 @@ pub(crate) fn on_large_stack<R: Send>(f: impl FnOnce() -> io::Result<R> + Send) 
 pub(crate) fn text_of(is_wanted: impl Fn(u64) -> bool + Sync) -> io::Result<String> {
     on_large_stack(|| {
         let (mut bytes, mut stacks) = (Vec::new(), Stacks::new(render_text));
-        each(|one| if is_wanted(one.id) { write_one(&mut bytes, &mut stacks, one) } else { Ok(()) })?;
+        each(WANTED, |one| if is_wanted(one.id) { write_one(&mut bytes, &mut stacks, one) } else { Ok(()) })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     })
 }
@@ -93,19 +119,33 @@ fn write(to: &mut dyn Write, format: Format) -> io::Result<()> {
     to.flush()
 }
 
-const WANTED: Wanted = Wanted { stacks: true, interrupt: true };
+const WANTED: Wanted = Wanted { stacks: true, interrupt: true, scopes: false };
 
-/// Visits until writing fails.
-fn each(mut write: impl FnMut(&Snapshot<'_>) -> io::Result<()>) -> io::Result<()> {
+/// Visits until writing fails: those that have started, then the others.
+fn each(wanted: Wanted, mut write: impl FnMut(&Snapshot<'_>) -> io::Result<()>) -> io::Result<Seen> {
     let mut outcome = Ok(());
-    visit(WANTED, |one| match write(one) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            outcome = Err(error);
-            ControlFlow::Break(())
-        }
+    let mut unstarted = 0;
+    let mut look = |one: &Snapshot<'_>| {
+        unstarted += u64::from(one.state == State::Unstarted);
+        outcome = write(one);
+        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let mut has_failed = false;
+    let mut scopes = registry::visit(wanted, |one| {
+        let flow = look(one);
+        has_failed = flow.is_break();
+        flow
     });
-    outcome
+    if !has_failed {
+        unstarted::visit(&mut scopes, look);
+    }
+    outcome.map(|()| Seen { unstarted, scopes })
+}
+
+/// What was seen on the way.
+struct Seen {
+    unstarted: u64,
+    scopes: Scopes,
 }
 
 /// Texts of stacks that are kept, so that equal ones are made once.
@@ -141,9 +181,9 @@ impl Stacks {
 
 fn write_text(to: &mut impl Write) -> io::Result<()> {
     let mut stacks = Stacks::new(render_text);
-    each(|one| write_one(to, &mut stacks, one))?;
+    let seen = each(WANTED, |one| write_one(to, &mut stacks, one))?;
     write_threads(to, &mut stacks)?;
-    write_unstarted(to)
+    write_unseen(to, &seen)
 }
 
 fn write_one(to: &mut impl Write, stacks: &mut Stacks, one: &Snapshot<'_>) -> io::Result<()> {
@@ -152,11 +192,19 @@ fn write_one(to: &mut impl Write, stacks: &mut Stacks, one: &Snapshot<'_>) -> io
     writeln!(to, "goroutine {} [{header}]:", one.id)?;
     to.write_all(stacks.text(one.addresses).as_bytes())?;
     write_end(to, one.state, one.addresses.is_empty(), one.end)?;
-    match one.creator {
-        0 => writeln!(to, "created by lisle::go")?,
-        creator => writeln!(to, "created by lisle::go in goroutine {creator}")?,
+    if one.state == State::Unstarted {
+        writeln!(to, "\tgoroutine has not started; it will run {}", one.closure)?;
     }
-    writeln!(to, "\t{}\n", Place(one.created_at))
+    write!(to, "created by {}", creator_of(one.created_at, one.closure))?;
+    if one.creator != 0 {
+        write!(to, " in goroutine {}", one.creator)?;
+    }
+    writeln!(to, "\n\t{}\n", Place(one.created_at))
+}
+
+/// The function that created a goroutine; where nobody knows, what it has called.
+fn creator_of(created_at: &'static Location<'static>, closure: &'static str) -> Arc<str> {
+    creator::function(created_at, closure).unwrap_or_else(|| Arc::from("lisle::go"))
 }
 
 /// OS threads that wait in lisle.
@@ -179,11 +227,12 @@ fn write_threads(to: &mut impl Write, stacks: &mut Stacks) -> io::Result<()> {
     Ok(())
 }
 
-fn write_unstarted(to: &mut impl Write) -> io::Result<()> {
-    match unstarted() {
+/// Those that were not seen, by number.
+fn write_unseen(to: &mut impl Write, seen: &Seen) -> io::Result<()> {
+    match unstarted::count().saturating_sub(seen.unstarted) {
         0 => Ok(()),
-        1 => writeln!(to, "1 goroutine has not started\n"),
-        count => writeln!(to, "{count} goroutines have not started\n"),
+        1 => writeln!(to, "1 more goroutine has not started\n"),
+        count => writeln!(to, "{count} more goroutines have not started\n"),
     }
 }
 
@@ -253,6 +302,7 @@ struct Key {
     addresses: Vec<usize>,
     state: String,
     created_at: &'static Location<'static>,
+    closure: &'static str,
 }
 
 struct Group {
@@ -265,8 +315,13 @@ struct Group {
 
 fn write_folded(to: &mut impl Write) -> io::Result<()> {
     let mut groups: HashMap<Key, Group> = HashMap::new();
-    each(|one| {
-        let key = Key { addresses: one.addresses.to_vec(), state: one.state.to_string(), created_at: one.created_at };
+    let seen = each(WANTED, |one| {
+        let key = Key {
+            addresses: one.addresses.to_vec(),
+            state: one.state.to_string(),
+            created_at: one.created_at,
+            closure: one.closure,
+        };
         let new = Group {
             count: 0,
             first: one.id,
@@ -293,10 +348,10 @@ fn write_folded(to: &mut impl Write) -> io::Result<()> {
         to.write_all(stacks.text(&key.addresses).as_bytes())?;
         let state = if group.is_running { State::Running } else { State::Runnable };
         write_end(to, state, key.addresses.is_empty(), group.end)?;
-        writeln!(to, "created by lisle::go\n\t{}\n", Place(key.created_at))?;
+        writeln!(to, "created by {}\n\t{}\n", creator_of(key.created_at, key.closure), Place(key.created_at))?;
     }
     write_threads(to, &mut stacks)?;
-    write_unstarted(to)
+    write_unseen(to, &seen)
 }
 
 // ---- JSON ----
@@ -305,8 +360,12 @@ fn write_json(to: &mut impl Write) -> io::Result<()> {
     let mut stacks = Stacks::new(render_json);
     let mut text = String::new();
     let mut comma = "\n";
+    let mut members: HashMap<u64, Vec<u64>> = HashMap::new();
     to.write_all(b"{\"goroutines\":[")?;
-    each(|one| {
+    let seen = each(Wanted { scopes: true, ..WANTED }, |one| {
+        if one.scope != 0 {
+            members.entry(one.scope).or_default().push(one.id);
+        }
         text.clear();
         text.push_str(comma);
         comma = ",\n";
@@ -315,6 +374,8 @@ fn write_json(to: &mut impl Write) -> io::Result<()> {
         text.push_str("]}");
         to.write_all(text.as_bytes())
     })?;
+    to.write_all(b"\n],\"scopes\":[")?;
+    write_json_scopes(to, &seen.scopes, &members)?;
     to.write_all(b"\n],\"threads\":[")?;
     let mut comma = "\n";
     for one in threads::all() {
@@ -326,7 +387,26 @@ fn write_json(to: &mut impl Write) -> io::Result<()> {
         text.push_str("]}");
         to.write_all(text.as_bytes())?;
     }
-    writeln!(to, "\n],\"unstarted\":{}}}", unstarted())
+    writeln!(to, "\n],\"unstarted\":{}}}", unstarted::count().max(seen.unstarted))
+}
+
+fn write_json_scopes(to: &mut impl Write, scopes: &Scopes, members: &HashMap<u64, Vec<u64>>) -> io::Result<()> {
+    let or_null = |number: u64| if number == 0 { "null".to_owned() } else { number.to_string() };
+    let mut text = String::new();
+    for (index, scope) in scopes.in_order().iter().enumerate() {
+        text.clear();
+        text.push_str(if index > 0 { ",\n" } else { "\n" });
+        let (parent, owner) = (or_null(scope.parent), or_null(scope.owner));
+        let _ = write!(text, "{{\"id\":{},\"parent\":{parent},\"owner\":{owner},\"opened_at\":", scope.id);
+        json_text(&mut text, Some(&Place(scope.opened_at).to_string()));
+        text.push_str(",\"goroutines\":[");
+        for (index, id) in members.get(&scope.id).into_iter().flatten().enumerate() {
+            let _ = write!(text, "{}{id}", if index > 0 { "," } else { "" });
+        }
+        text.push_str("]}");
+        to.write_all(text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// All but the stack.
@@ -345,6 +425,7 @@ fn json_goroutine(text: &mut String, one: &Snapshot<'_>) {
         State::Running => ("running", None),
         State::Runnable => ("runnable", None),
         State::Waiting(reason) => ("waiting", Some(reason.to_string())),
+        State::Unstarted => ("unstarted", None),
     };
     let _ = write!(text, "{{\"id\":{},\"name\":", one.id);
     json_text(text, one.name);
@@ -358,11 +439,13 @@ fn json_goroutine(text: &mut String, one: &Snapshot<'_>) {
     let _ = write!(text, "}},\"state\":\"{state}\",\"reason\":");
     json_text(text, reason.as_deref());
     let _ = write!(text, ",\"waited_seconds\":{}", waited(one).as_secs());
-    let _ = write!(text, ",\"creator\":{},\"created_at\":", one.creator);
+    let _ = write!(text, ",\"creator\":{},\"created_by\":", one.creator);
+    json_text(text, creator::function(one.created_at, one.closure).as_deref());
+    text.push_str(",\"created_at\":");
     json_text(text, Some(&Place(one.created_at).to_string()));
     text.push_str(",\"scope\":");
-    let scope = (one.scope != 0).then(|| format!("{:#x}", one.scope));
-    json_text(text, scope.as_deref());
+    let scope = (one.scope != 0).then(|| one.scope.to_string());
+    text.push_str(scope.as_deref().unwrap_or("null"));
     let _ = write!(text, ",\"own_thread\":{},\"keeps_thread\":", one.own_thread);
     json_text(text, one.keeps_thread);
     let is_complete = one.end == End::Complete && !(one.state == State::Running && one.addresses.is_empty());
@@ -400,7 +483,7 @@ fn json_text(to: &mut String, text: Option<&str>) {
 
 /// What SIGQUIT does: writes a dump to stderr and ends the process as Go's runtime does. Runs on the thread of signals.
 pub(crate) fn quit() -> ! {
-    let mut stderr = crate::report::UnlockedStderr;
+    let mut stderr = UnlockedStderr;
     let _ = stderr.write_all(b"SIGQUIT: quit\n\n");
     let _ = dump_to(&mut stderr, Format::Text);
     end_program()

@@ -22,7 +22,7 @@
 //!         /home/me/.cargo/registry/src/…/lisle/src/channel/receiver.rs:79
 //! server::consume(...)
 //!         /home/me/server/src/main.rs:31
-//! created by lisle::go in goroutine 7
+//! created by server::accept in goroutine 7
 //!         src/main.rs:24
 //! ```
 //!
@@ -31,16 +31,19 @@
 //! it went on meanwhile. A goroutine that *runs* is interrupted for some microseconds by SIGURG, so that it can show its
 //! stack; a system call that it is in may return `EINTR`. (A program that installs a handler of its own for SIGURG and
 //! does not call the one that was there, or blocks the signal, gets running goroutines without their stacks.) So a dump is
-//! not one moment of the whole program: each goroutine is told as it was at one moment. Those that have not started yet are
-//! counted. Behind the goroutines stand the OS threads that wait in lisle, such as a `main` that joins.
+//! not one moment of the whole program: each goroutine is told as it was at one moment. Those that have not started come after
+//! the others, with what they will run and who created them (those that capture more than some 200 bytes are counted). Behind the goroutines stand the OS threads that wait in lisle, such as a `main` that joins.
 //!
 //! The first dump reads the debug information of the program, which takes some milliseconds, and in debug builds much
 //! longer. The release profile has names of functions without it; files, lines and inlined functions need
-//! `debug = "line-tables-only"` or more.
+//! `debug = "line-tables-only"` or more. So does the function that created a goroutine, to be exact; without, it is the one in
+//! which the closure is written.
 //!
 //! ## From where
-//! From any goroutine or thread, also while all workers are stuck, and within a panic. **Not from a signal handler**: it
-//! takes locks and allocates; have a thread do it ([`signal::notify`](crate::signal::notify)).
+//! From any goroutine or thread, also while all workers are stuck, within a panic and its hook, and while holding whatever
+//! locks. **Not from a signal handler**: it takes locks and allocates. It says so there, on stderr and by its error, and does
+//! nothing (unless the handler was installed with `SA_NODEFER`, which it cannot see); have a thread do it
+//! ([`signal::notify`](crate::signal::notify)).
 //!
 //! # Deadlocks
 //! When nothing in the process can ever go on, the program ends with status 2, after
@@ -86,6 +89,7 @@
 //! The names, forms and meanings are those of Go's `net/http/pprof` and `runtime/pprof`.
 
 mod copy;
+mod creator;
 pub(crate) mod dump;
 mod interrupt;
 pub(crate) mod labels;
@@ -93,7 +97,10 @@ pub(crate) mod leaked;
 pub(crate) mod lock_order;
 pub(crate) mod registry;
 pub(crate) mod symbol;
+mod scopes;
+mod signal_handler;
 mod threads;
+mod unstarted;
 pub(crate) mod unwind;
 #[cfg_attr(not(feature = "pprof"), path = "waits_off.rs")]
 pub(crate) mod waits;

@@ -27,15 +27,15 @@
 //! instruction); to keep back freed memory while somebody looks (a flag that each end reads, and a barrier).
 //!
 //! # What is not seen
-//! Goroutines that have not started have no stack: [`unstarted`] counts them.
+//! Goroutines that have not started have no stack: `unstarted` finds them.
 
 use super::copy::{Piece, copy, forget};
 use super::interrupt;
 use super::labels::{Text, pairs};
+use super::scopes::Scopes;
 use super::unwind::{self, Cache, End, Registers, StackMemory};
 use crate::park::{MARK, WaitReason};
-use crate::sched;
-use crate::sched::g::{Extra, G, Pinned, RunState};
+use crate::sched::g::{Extra, G, Pinned, RunState, TaskVTable};
 use crate::sched::task::JOINER;
 use crate::sched::watchdog::GoroutineInfo;
 use crate::sched::worker::WorkerShared;
@@ -52,6 +52,8 @@ pub(crate) enum State {
     /// It waits for its worker.
     Runnable,
     Waiting(WaitReason),
+    /// No worker has taken it yet.
+    Unstarted,
 }
 
 impl std::fmt::Display for State {
@@ -60,6 +62,7 @@ impl std::fmt::Display for State {
             Self::Running => f.write_str("running"),
             Self::Runnable => f.write_str("runnable"),
             Self::Waiting(reason) => reason.fmt(f),
+            Self::Unstarted => f.write_str("runnable, not started"),
         }
     }
 }
@@ -81,9 +84,10 @@ pub(crate) struct Snapshot<'a> {
     /// 0: it was not created by a goroutine.
     pub(crate) creator: u64,
     pub(crate) created_at: &'static Location<'static>,
-    /// What tells its scope from others; 0: it has none.
-    pub(crate) scope: usize,
-    pub(crate) home: &'static WorkerShared,
+    /// The name of its closure's type.
+    pub(crate) closure: &'static str,
+    /// The number of its scope; 0: it has none, or nobody asked.
+    pub(crate) scope: u64,
     pub(crate) own_thread: bool,
     /// Why it keeps its thread while it waits, if it does.
     pub(crate) keeps_thread: Option<&'static str>,
@@ -91,6 +95,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) address: usize,
     /// The memory of the `G` that waits for its end; 0: none.
     pub(crate) joiner: usize,
+    /// Where its stack lies.
+    pub(super) slot: Option<Slot>,
 }
 
 impl Snapshot<'_> {
@@ -110,6 +116,8 @@ pub(crate) struct Wanted {
     pub(crate) stacks: bool,
     /// Those of running goroutines, too: their threads are interrupted by a signal.
     pub(crate) interrupt: bool,
+    /// In which scopes they are.
+    pub(crate) scopes: bool,
 }
 
 /// Slots that are looked at together.
@@ -125,7 +133,7 @@ const ATTEMPTS: usize = 5;
 
 const PINNED: usize = size_of::<Pinned>();
 /// `G`, and the scope behind it.
-const HEADER: usize = size_of::<G>() + size_of::<usize>();
+pub(super) const HEADER: usize = size_of::<G>() + size_of::<usize>();
 
 /// What of `G` is the same from the start of a goroutine to its end.
 const FIXED: [usize; 6] = [
@@ -145,8 +153,8 @@ fn are_of_one(first: &[u8], second: &[u8]) -> bool {
 
 /// Calls `look` with every started goroutine of the process, until it breaks. From any thread, not from signal
 /// handlers. Needs some 300 KiB of memory, however many goroutines there are, and takes some 1 µs for each. What ends or
-/// starts meanwhile may be seen or not; none is seen twice.
-pub(crate) fn visit(wanted: Wanted, mut look: impl FnMut(&Snapshot<'_>) -> ControlFlow<()>) {
+/// starts meanwhile may be seen or not; none is seen twice. Returns the scopes that they are in, if those were wanted.
+pub(crate) fn visit(wanted: Wanted, mut look: impl FnMut(&Snapshot<'_>) -> ControlFlow<()>) -> Scopes {
     let _quiet = crate::tsan::quiet();
     if wanted.stacks {
         unwind::refresh();
@@ -158,14 +166,38 @@ pub(crate) fn visit(wanted: Wanted, mut look: impl FnMut(&Snapshot<'_>) -> Contr
             visit.slots.clear();
             visit.slots.extend(slots.map(|index| Slot { start: run.start + index * run.slot, size: run.slot }));
             if visit.batch(&mut look).is_break() {
-                return;
+                return std::mem::take(&mut visit.scopes);
             }
         }
     }
+    std::mem::take(&mut visit.scopes)
+}
+
+/// Calls `look` with one goroutine, if it is there: with its stack, while of the others only their numbers are looked at.
+#[cfg(feature = "pprof")]
+pub(crate) fn visit_one(wanted: Wanted, id: u64, mut look: impl FnMut(&Snapshot<'_>)) {
+    let mut place = None;
+    visit(Wanted::default(), |one| {
+        place = one.slot.filter(|_| one.id == id);
+        if place.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let Some(slot) = place else { return };
+    if wanted.stacks {
+        unwind::refresh();
+    }
+    let _quiet = crate::tsan::quiet();
+    let mut visit = Visit::new(wanted);
+    visit.slots.push(slot);
+    let _ = visit.batch(&mut |one| {
+        if one.id == id {
+            look(one);
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 #[derive(Clone, Copy)]
-struct Slot {
+pub(super) struct Slot {
     start: usize,
     size: usize,
 }
@@ -180,8 +212,8 @@ impl Slot {
     }
 }
 
-/// Bytes of another's structure.
-fn word(bytes: &[u8], offset: usize) -> usize {
+/// A word among the bytes of another's structure.
+pub(super) fn word(bytes: &[u8], offset: usize) -> usize {
     usize::from_ne_bytes(bytes[offset..offset + size_of::<usize>()].try_into().expect("a word"))
 }
 
@@ -213,7 +245,8 @@ impl Seen {
     }
 }
 
-fn text(bytes: &[u8], offset: usize) -> (usize, usize) {
+/// Start and length of a `Text` there.
+pub(super) fn text(bytes: &[u8], offset: usize) -> (usize, usize) {
     let start = word(bytes, offset + offset_of!(Text, start));
     let length = word(bytes, offset + offset_of!(Text, length));
     if start == 0 { (0, 0) } else { (start, length.min(LONGEST_TEXT)) }
@@ -259,6 +292,7 @@ struct Visit {
     ids: Vec<u8>,
     cache: Cache,
     addresses: Vec<usize>,
+    scopes: Scopes,
 }
 
 impl Drop for Visit {
@@ -294,6 +328,7 @@ impl Visit {
             ids: Vec::new(),
             cache: Cache::new(),
             addresses: vec![0; FRAMES],
+            scopes: Scopes::default(),
         }
     }
 
@@ -304,6 +339,10 @@ impl Visit {
             self.copy_pinned();
             self.copy_goroutines(room);
             self.copy_texts();
+            if self.wanted.scopes {
+                let scope = |one: &Candidate| word(&self.copied, one.header + size_of::<G>());
+                self.scopes.read(self.candidates.iter().map(scope));
+            }
             self.copy_again();
             let left = self.tell(room, attempt == ATTEMPTS, look)?;
             if left.is_empty() {
@@ -440,6 +479,9 @@ impl Visit {
             }
             // SAFETY: it was alive and is the same: the module says why.
             let mut snapshot = unsafe { candidate.snapshot(header, &self.texts) };
+            if self.wanted.scopes {
+                snapshot.scope = self.scopes.believe(word(header, size_of::<G>()));
+            }
             if !is_still {
                 // It runs each time that we look.
                 snapshot.state = State::Running;
@@ -462,8 +504,9 @@ impl Visit {
                 snapshot.end = if outcome.end == End::Lost && is_cut { End::Full } else { outcome.end };
                 snapshot.addresses = &self.addresses[..outcome.frames];
             } else if self.wanted.stacks && self.wanted.interrupt && snapshot.state == State::Running {
-                let home = snapshot.home;
-                if let Some(outcome) = interrupt::stack_of(home, snapshot.id, &mut self.addresses) {
+                // SAFETY: as for the snapshot.
+                let worker = unsafe { home(header) };
+                if let Some(outcome) = interrupt::stack_of(worker, snapshot.id, &mut self.addresses) {
                     snapshot.addresses = &self.addresses[..outcome.frames];
                     snapshot.end = outcome.end;
                 }
@@ -481,13 +524,15 @@ impl Candidate {
     /// # Safety
     /// `header` is a copy of a goroutine that was alive when it was made.
     unsafe fn snapshot<'a>(&self, header: &[u8], texts: &'a [u8]) -> Snapshot<'a> {
-        let home = word(header, offset_of!(G, home));
         let created_at = word(header, offset_of!(G, created_at));
         let reason = WaitReason::from_u8(header[offset_of!(G, wait_reason)]);
         // SAFETY: places of creation are statics.
         let created_at = unsafe { &*std::ptr::with_exposed_provenance::<Location<'static>>(created_at) };
-        // SAFETY: a started goroutine's worker; these are never freed.
-        let home = unsafe { &*std::ptr::with_exposed_provenance::<WorkerShared>(home) };
+        let vtable = std::ptr::with_exposed_provenance::<TaskVTable>(word(header, offset_of!(G, vtable)));
+        // SAFETY: these are statics, too.
+        let closure = unsafe { (*vtable).closure };
+        // SAFETY: passed on.
+        let home = unsafe { home(header) };
         let text = |(start, end): (usize, usize)| std::str::from_utf8(&texts[start..end]).unwrap_or("?");
         let name = text(self.name);
         let in_place = self.seen.state == Some(RunState::ParkedInPlace);
@@ -508,8 +553,8 @@ impl Candidate {
             end: End::Complete,
             creator: word(header, offset_of!(G, creator)) as u64,
             created_at,
-            scope: word(header, size_of::<G>()),
-            home,
+            closure: closure(),
+            scope: 0,
             own_thread: self.own_thread,
             keeps_thread: if in_place { home.keeps() } else { None },
             address: self.seen.g,
@@ -518,13 +563,18 @@ impl Candidate {
                 0 => 0,
                 _ => word(header, offset_of!(G, joiner)).wrapping_sub(MARK),
             },
+            slot: Some(self.slot),
         }
     }
 }
 
-/// How many goroutines have been created and have not started, in all runtimes; to within what happens meanwhile.
-pub(crate) fn unstarted() -> u64 {
-    sched::all().iter().map(|scheduler| scheduler.unstarted()).sum()
+/// The worker of a goroutine that has started.
+///
+/// # Safety
+/// `header` is a copy of a goroutine that had started and was alive when it was made.
+unsafe fn home(header: &[u8]) -> &'static WorkerShared {
+    // SAFETY: these are never freed.
+    unsafe { &*std::ptr::with_exposed_provenance::<WorkerShared>(word(header, offset_of!(G, home))) }
 }
 
 #[cfg(test)]
@@ -532,7 +582,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    const STACKS: Wanted = Wanted { stacks: true, interrupt: true };
+    const STACKS: Wanted = Wanted { stacks: true, interrupt: true, scopes: false };
 
     /// What is seen of one goroutine: its state, name and labels, and the functions on its stack.
     fn see(id: u64) -> Option<(State, String, Vec<String>, End)> {

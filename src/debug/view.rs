@@ -2,6 +2,7 @@
 
 use super::labels;
 use super::registry::{self, Snapshot, State, Wanted};
+use super::unstarted;
 use super::unwind::End;
 use std::ops::ControlFlow;
 use std::panic::Location;
@@ -48,16 +49,17 @@ fn note(one: &Snapshot) -> Option<&'static str> {
     match (one.state, one.end) {
         (State::Running, _) if one.addresses.is_empty() => Some("it runs, and its thread did not show its stack"),
         (State::Runnable, _) if one.addresses.is_empty() => Some("it has not run yet"),
+        (State::Unstarted, _) => Some("it has not started"),
         (_, End::Complete) => None,
         (_, End::Full) => Some("there are more calls"),
         (_, End::Lost) => Some("the rest of the stack could not be read"),
     }
 }
 
-const WITH_STACKS: Wanted = Wanted { stacks: true, interrupt: true };
-const WITHOUT_STACKS: Wanted = Wanted { stacks: false, interrupt: false };
+const WITH_STACKS: Wanted = Wanted { stacks: true, interrupt: true, scopes: false };
+const WITHOUT_STACKS: Wanted = Wanted { stacks: false, interrupt: false, scopes: false };
 
-/// Calls `f` with each started goroutine of the process and its stack.
+/// Calls `f` with each goroutine of the process and its stack.
 pub(super) fn for_each(f: impl FnMut(&Goroutine)) {
     visit(WITH_STACKS, f);
 }
@@ -68,23 +70,19 @@ pub(super) fn for_each_without_stack(f: impl FnMut(&Goroutine)) {
 }
 
 fn visit(wanted: Wanted, mut f: impl FnMut(&Goroutine)) {
-    registry::visit(wanted, |one| {
+    let mut look = |one: &Snapshot<'_>| {
         f(&Goroutine::of(one));
         ControlFlow::Continue(())
-    });
+    };
+    let mut scopes = registry::visit(wanted, &mut look);
+    unstarted::visit(&mut scopes, look);
 }
 
 /// Calls `f` with one goroutine and its stack, if it exists.
 pub(super) fn with_one<R>(id: u64, f: impl FnOnce(&Goroutine) -> R) -> Option<R> {
     let mut f = Some(f);
     let mut result = None;
-    registry::visit(WITH_STACKS, |one| match (one.id == id).then(|| f.take()).flatten() {
-        Some(f) => {
-            result = Some(f(&Goroutine::of(one)));
-            ControlFlow::Break(())
-        }
-        None => ControlFlow::Continue(()),
-    });
+    registry::visit_one(WITH_STACKS, id, |one| result = f.take().map(|f| f(&Goroutine::of(one))));
     result
 }
 

@@ -38,12 +38,14 @@ use crate::debug::Text;
 use crate::debug::unwind::Registers;
 use crate::local::Locals;
 use crate::park::WaitReason;
+use crate::scope::ScopeData;
 use crate::stack::Stack;
 use crate::tsan;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 
 pub(crate) const STARTED: u8 = 1;
@@ -63,6 +65,8 @@ pub(crate) struct TaskVTable {
     pub(crate) cancel: unsafe fn(&G),
     /// Frees the memory and nothing else.
     pub(crate) deallocate: unsafe fn(NonNull<G>),
+    /// The name of the closure's type, for dumps.
+    pub(crate) closure: fn() -> &'static str,
 }
 
 /// What only some goroutines have, so that the others stay small.
@@ -126,6 +130,8 @@ pub(crate) struct Pinned {
     pub(crate) g: AtomicPtr<G>,
     pub(crate) locals: Locals,
     pub(crate) labels: RefCell<Text>,
+    /// The innermost scope that it has opened.
+    pub(crate) scope: Cell<Option<Arc<ScopeData>>>,
 }
 
 impl Pinned {
@@ -321,6 +327,7 @@ impl G {
                 None => Text::none(),
             }),
             timed: Cell::new(false),
+            scope: Cell::new(None),
         };
         // SAFETY: `reserved` is aligned, writable memory of at least this size (asserted above), which
         // the stack leaves alone.

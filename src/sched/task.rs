@@ -15,7 +15,7 @@
 //! (Lin et al. would call it a one-shot exchange; async-task and tokio's `task/state.rs` keep the same
 //! information together with their run states. Here the run states are the home worker's alone.)
 
-use super::g::{Extra, G, GRef, TaskVTable};
+use super::g::{DONE, Extra, G, GRef, TaskVTable};
 use super::task_memory;
 use super::watchdog::GoroutineInfo;
 use super::worker::Worker;
@@ -31,7 +31,7 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering, compiler_fence};
 use std::thread;
 
 pub(crate) const JOINER: u8 = 1;
@@ -72,7 +72,9 @@ pub(crate) unsafe fn new_task<F, T>(new: NewTask, f: F) -> (GRef, ResultSlot<T>)
 where
     F: FnOnce() -> T,
 {
-    let g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.is_local, new.extra);
+    let mut g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.is_local, new.extra);
+    // Not to be taken for a goroutine before all of it is there: `debug::unstarted`.
+    g.wake = AtomicU8::new(DONE);
     let body = UnsafeCell::new(ManuallyDrop::new(Body::<F, T>::Unstarted(f)));
     let memory;
     {
@@ -81,6 +83,9 @@ where
         memory = task_memory::allocate(Layout::new::<Task<F, T>>()).cast::<Task<F, T>>();
         // SAFETY: new memory of the right layout.
         unsafe { memory.write(Task { g, scope: new.scope, body }) };
+        compiler_fence(Ordering::Release);
+        // SAFETY: just written; nobody else has it.
+        unsafe { (*memory.as_ptr()).g.wake.store(0, Ordering::Relaxed) };
     }
     let pointer = memory.cast::<G>();
     // SAFETY: a new object counts two references: this is the run reference.
@@ -91,7 +96,12 @@ where
 }
 
 fn vtable<F: FnOnce() -> T, T>() -> &'static TaskVTable {
-    &TaskVTable { run: run::<F, T>, cancel: cancel::<F, T>, deallocate: deallocate::<F, T> }
+    &TaskVTable {
+        run: run::<F, T>,
+        cancel: cancel::<F, T>,
+        deallocate: deallocate::<F, T>,
+        closure: std::any::type_name::<F>,
+    }
 }
 
 /// # Safety
@@ -99,6 +109,21 @@ fn vtable<F: FnOnce() -> T, T>() -> &'static TaskVTable {
 unsafe fn task<F, T>(g: &G) -> &Task<F, T> {
     // SAFETY: `Task` is repr(C) with the header first, and was allocated as a whole.
     unsafe { &*std::ptr::from_ref(g).cast::<Task<F, T>>() }
+}
+
+/// The scope that a goroutine was started in.
+pub(crate) fn scope_of(g: &G) -> Option<Arc<ScopeData>> {
+    /// What all tasks begin with.
+    #[repr(C)]
+    struct Head {
+        g: G,
+        scope: Option<Arc<ScopeData>>,
+    }
+    if g.is_thread() {
+        return None;
+    }
+    // SAFETY: all goroutines but the stand-ins of threads head a `Task`, which is repr(C), and begins with these two.
+    unsafe { &(*std::ptr::from_ref(g).cast::<Head>()).scope }.clone()
 }
 
 /// # Safety
@@ -131,6 +156,8 @@ unsafe fn cancel<F: FnOnce() -> T, T>(g: &G) {
     let body = unsafe { &mut *task.body.get() };
     let closure = std::mem::replace(&mut **body, Body::Empty);
     let dropped = catch_unwind(AssertUnwindSafe(move || drop(closure)));
+    // What wakes it from now on need do nothing, and its memory is told from that of one that waits to be started.
+    g.wake.store(DONE, Ordering::Release);
     let reason: Box<dyn Any + Send> = dropped.err().unwrap_or_else(|| Box::new(crate::Cancelled { id: g.id }));
     finish(task, Err(reason), |_| ());
 }

@@ -7,14 +7,19 @@
 //! in size, each worker keeps a list of free ones, and what it has too many of goes to a shared list, in
 //! batches.
 //!
+//! A block that holds no goroutine says so (`debug::unstarted` looks): its wake word is DONE, as an ended goroutine leaves
+//! it.
+//!
 //! Chunks are never given back, only their blocks reused: what a burst needed stays for the next one. (Go
 //! keeps its `g` structures likewise.) Objects with large closures use the global allocator directly, and
 //! so do all of them under a sanitizer, which could not see a use after free otherwise.
 
+use super::g::{DONE, G};
 use super::worker::Worker;
 use crate::stack::guard;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
+use std::mem::offset_of;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
@@ -178,10 +183,14 @@ fn carve(class: usize, chunk: usize) -> Vec<Block> {
     }
     guard::populate(&[address], |start| (start, chunk));
     let size = SIZES[class];
-    CHUNKS.lock().unwrap_or_else(PoisonError::into_inner).push((address..address + chunk, size));
-    (0..chunk / size)
-        .rev()
+    let block = |index: usize| {
         // SAFETY: the offset lies within the chunk.
-        .map(|index| Block(unsafe { start.add(index * size) }))
-        .collect()
+        let block = unsafe { start.add(index * size) };
+        // SAFETY: within the block, which is as large as a goroutine object at the least. It says that this is none.
+        unsafe { block.add(offset_of!(G, wake)).write(DONE) };
+        Block(block)
+    };
+    let blocks = (0..chunk / size).rev().map(block).collect();
+    CHUNKS.lock().unwrap_or_else(PoisonError::into_inner).push((address..address + chunk, size));
+    blocks
 }

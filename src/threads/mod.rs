@@ -1,6 +1,8 @@
-//! The OS threads of the process, as far as lisle knows them: those that serve it ([`service`]), and those of the
-//! program that wait in it ([`parker`]). Workers are the scheduler's.
+//! The OS threads of the process, as far as lisle knows them: those that serve it ([`service`]), those of the
+//! program that wait in it ([`parker`]), and where those that it starts were created ([`creation`]). Workers are the
+//! scheduler's.
 
+pub(crate) mod creation;
 pub(crate) mod parker;
 pub(crate) mod service;
 

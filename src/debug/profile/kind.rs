@@ -20,7 +20,7 @@ pub enum ProfileKind {
     /// Who held locks that others waited for; see
     /// [`set_mutex_profile_fraction`](crate::debug::set_mutex_profile_fraction).
     Mutex,
-    /// The threads of the process, by their names.
+    /// The threads of the process, by the calls that created them, as far as lisle did, and by their names.
     ThreadCreate,
 }
 
@@ -49,7 +49,7 @@ impl ProfileKind {
             }
             Self::Block => "Where goroutines waited for others, and for how long. Off until the program turns it on.",
             Self::Mutex => "Who held locks that others waited for. Off until the program turns it on.",
-            Self::ThreadCreate => "Threads of the process, by their names.",
+            Self::ThreadCreate => "Threads of the process, by the calls that created them, and by their names.",
         }
     }
 

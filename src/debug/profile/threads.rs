@@ -1,10 +1,9 @@
-//! The profile `threadcreate`: the threads of the process.
-//!
-//! Go counts them by the stack that created each. Here all are created by lisle or by the program's own
-//! `std::thread::spawn`, of which nobody keeps the stack; so they are counted by their names, which say what they are
-//! for, with figures left out.
+//! The profile `threadcreate`: the threads of the process, by the calls that created each, as in Go, and by their names, with
+//! figures left out. Those that lisle has not started (`main`, the program's own `std::thread::spawn`) have their names alone:
+//! nobody keeps the calls.
 
 use super::{Key, Profile, Shown};
+use crate::threads::creation;
 
 pub(crate) fn profile() -> Profile {
     let mut profile = Profile::new("threadcreate", &[("threadcreate", "count")], Shown::Everything);
@@ -13,7 +12,9 @@ pub(crate) fn profile() -> Profile {
         // It may have ended meanwhile.
         let Ok(name) = std::fs::read_to_string(task.path().join("comm")) else { continue };
         let kind = name.trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
-        profile.add(Key { mark: Some(format!("thread {kind}")), ..Key::default() }, [1, 0]);
+        let thread = task.file_name().to_str().and_then(|number| number.parse().ok());
+        let stack = thread.and_then(creation::of).map(|addresses| addresses[..].into()).unwrap_or_default();
+        profile.add(Key { stack, mark: Some(format!("thread {kind}")), ..Key::default() }, [1, 0]);
     }
     profile
 }
