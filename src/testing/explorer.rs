@@ -377,6 +377,7 @@ impl Explorer {
         let mut run = self.run.borrow_mut();
         run.record(0, || Event::Time(by));
         run.count_step();
+        run.plan.driver.time_passes();
         // What is chosen next is chosen at another moment.
         let last = run.last;
         run.strand(last).steps += 1;
