@@ -9,7 +9,7 @@ use super::op::{At, Op};
 use super::schedule::{Choice, Deviation, Moment};
 use super::trace::{self, Event, Line};
 use crate::park::WaitReason;
-use crate::race::detector::{ByAddress, Detector};
+use crate::race::detector::ByAddress;
 use crate::sched::g::{G, RunState};
 use crate::sched::worker::Worker;
 use std::mem::{replace, take};
@@ -68,7 +68,6 @@ pub(super) struct Run {
     pub(super) holders: ByAddress<(u64, &'static Location<'static>)>,
     /// The last notification that nobody heard, by condition variable.
     pub(super) unheard: ByAddress<(u64, &'static Location<'static>)>,
-    pub(super) detector: Detector,
 }
 
 /// Who asks what is next.
@@ -113,7 +112,6 @@ impl Run {
             settling: Vec::new(),
             holders: ByAddress::default(),
             unheard: ByAddress::default(),
-            detector: Detector::default(),
         }
     }
 
@@ -124,7 +122,6 @@ impl Run {
             candidates: take(&mut self.candidates),
             holders: take(&mut self.holders),
             unheard: take(&mut self.unheard),
-            detector: take(&mut self.detector),
             ..Self::new()
         };
         replace(self, next)
@@ -134,7 +131,6 @@ impl Run {
         self.strands.clear();
         self.holders.clear();
         self.unheard.clear();
-        self.detector.begin(plan.records);
         self.plan = plan;
     }
 
