@@ -3,6 +3,8 @@
 //! ```sh
 //! cargo bench --bench race && cargo bench --bench race --features race
 //! ```
+//!
+//! Several rounds, of which each runs every work once; told is the median, with the least and the most.
 
 use lisle::race::Cell;
 use lisle::sync::{Mutex, WaitGroup};
@@ -10,15 +12,42 @@ use lisle::{channel, go, scope};
 use std::sync::Arc;
 use std::time::Instant;
 
-fn messages(capacity: usize, senders: usize, count: usize) {
-    let (sender, receiver) = channel::bounded(capacity);
+const UNBOUNDED: usize = usize::MAX;
+
+/// `senders` send to as many receivers. With `uses`, each uses a variable of its own before each message: then there are
+/// clocks that pass along.
+fn messages(capacity: usize, senders: usize, uses: bool, count: usize) {
+    let (sender, receiver) = if capacity == UNBOUNDED { channel::unbounded() } else { channel::bounded(capacity) };
     scope(|s| {
         for _ in 0..senders {
-            let sender = sender.clone();
-            s.go(move || (0..count / senders).for_each(|i| sender.send(i).unwrap()));
+            let (sender, mine) = (sender.clone(), Cell::new(0));
+            s.go(move || {
+                for i in 0..count / senders {
+                    if uses {
+                        mine.set(i);
+                    }
+                    sender.send(i).unwrap();
+                }
+            });
+            let (receiver, mine) = (receiver.clone(), Cell::new(0));
+            s.go(move || {
+                for i in receiver.iter() {
+                    if uses {
+                        mine.set(i);
+                    }
+                }
+            });
         }
-        drop(sender);
-        s.go(move || assert_eq!(receiver.iter().count(), count));
+        drop((sender, receiver));
+    });
+}
+
+fn contended_locks(goroutines: usize, count: usize) {
+    let lock = Mutex::new(0);
+    scope(|s| {
+        for _ in 0..goroutines {
+            s.go(|| (0..count / goroutines).for_each(|_| *lock.lock().unwrap() += 1));
+        }
     });
 }
 
@@ -57,24 +86,36 @@ fn many_at_once(count: usize) {
 type Work = (&'static str, usize, fn(usize));
 
 fn main() {
-    let works: [Work; 7] = [
-        ("message, no buffer", 500_000, |count| messages(0, 1, count)),
-        ("message, buffer of 100", 1_000_000, |count| messages(100, 1, count)),
-        ("message, 4 senders", 1_000_000, |count| messages(100, 4, count)),
+    const ROUNDS: usize = 7;
+    let works: [Work; 13] = [
+        ("message, no buffer, 1 to 1", 200_000, |count| messages(0, 1, false, count)),
+        ("message, no buffer, 4 to 4", 200_000, |count| messages(0, 4, false, count)),
+        ("message, buffer, 1 to 1", 1_000_000, |count| messages(100, 1, false, count)),
+        ("message, buffer, 4 to 4", 1_000_000, |count| messages(100, 4, false, count)),
+        ("message, unbounded, 4 to 4", 1_000_000, |count| messages(UNBOUNDED, 4, false, count)),
+        ("use and message, no buffer, 4 to 4", 50_000, |count| messages(0, 4, true, count)),
+        ("use and message, buffer, 4 to 4", 100_000, |count| messages(100, 4, true, count)),
         ("lock, uncontended", 1_000_000, locks),
+        ("lock, 2 goroutines", 1_000_000, |count| contended_locks(2, count)),
+        ("lock, 8 goroutines", 1_000_000, |count| contended_locks(8, count)),
         ("lock, read, write, unlock", 100_000, guarded_uses),
         ("start and join", 100_000, joins),
         ("start many, wait for all", 100_000, many_at_once),
     ];
     println!("feature race: {}", if cfg!(feature = "race") { "on" } else { "off" });
-    for (name, count, work) in works {
-        work(count / 10);
-        let mut times = [(); 5].map(|()| {
+    let mut times = works.map(|_| Vec::new());
+    for round in 0..=ROUNDS {
+        for ((_, count, work), times) in works.iter().zip(&mut times) {
             let start = Instant::now();
-            work(count);
-            start.elapsed().as_secs_f64()
-        });
+            work(*count);
+            // The first warms up.
+            if round > 0 {
+                times.push(start.elapsed().as_secs_f64() * 1e9 / *count as f64);
+            }
+        }
+    }
+    for ((name, ..), mut times) in works.iter().zip(times) {
         times.sort_by(f64::total_cmp);
-        println!("{name:<28} {:>10.1} ns", times[2] * 1e9 / count as f64);
+        println!("{name:<36} {:>9.1} ns ({:.1} to {:.1})", times[ROUNDS / 2], times[0], times[ROUNDS - 1]);
     }
 }

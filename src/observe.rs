@@ -19,7 +19,7 @@
 //! notifications, too: none of these switches in an ordinary run, all may under the explorer.
 
 use crate::debug::{lock_order, walk};
-use crate::race::detector::{self, Access, Edge};
+use crate::race::detector::{self, Access, Edge, Passage};
 use crate::sched::g::G;
 use crate::testing::explorer::Explorer;
 use crate::tsan;
@@ -29,6 +29,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use crate::debug::waits::LockWait;
+pub(crate) use crate::race::detector::{Channel, ChannelClocks};
 pub(crate) use crate::testing::op::{At, Op};
 
 thread_local! {
@@ -251,9 +252,6 @@ pub(crate) fn notified<T: ?Sized>(condvar: &T, heard: bool) {
     }
 }
 
-/// Among the parts of a channel's edge: who tells of it.
-const ME: u64 = 0;
-
 /// The caller is going to wait: others will speak of it.
 #[inline(always)]
 pub(crate) fn introduce() {
@@ -270,26 +268,33 @@ pub(crate) fn served() {
 
 /// A message goes into the buffer of the channel; for the caller, or for a sender that waits.
 #[inline(always)]
-pub(crate) fn buffered(channel: usize, capacity: usize, sender: Option<u64>) {
+pub(crate) fn buffered(channel: Channel<'_>, sender: Option<&G>) {
     if is_on() {
-        tell(Edge::Buffered { channel, capacity, sender: sender.unwrap_or(ME) });
+        tell_passage(channel, Passage::Buffered { sender });
     }
 }
 
-/// A message leaves the buffer; for the caller, or for a receiver that waits.
+/// A message leaves the buffer.
 #[inline(always)]
-pub(crate) fn unbuffered(channel: usize, capacity: usize, receiver: Option<u64>) {
+pub(crate) fn unbuffered(channel: Channel<'_>) {
     if is_on() {
-        tell(Edge::Unbuffered { channel, capacity, receiver: receiver.unwrap_or(ME) });
+        tell_passage(channel, Passage::Unbuffered);
     }
 }
 
 /// A message goes from the caller, or from a sender that waits, to the caller, or to a receiver that waits.
 #[inline(always)]
-pub(crate) fn handed(channel: usize, capacity: usize, from: Option<u64>, to: Option<u64>) {
+pub(crate) fn handed(channel: Channel<'_>, from: Option<&G>, to: Option<&G>) {
     if is_on() {
-        tell(Edge::Handed { channel, capacity, from: from.unwrap_or(ME), to: to.unwrap_or(ME) });
+        tell_passage(channel, Passage::Handed { from, to });
     }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_passage(channel: Channel<'_>, passage: Passage<'_>) {
+    tsan::pass(channel.address, channel.capacity, passage);
+    detector::with_current(|detector, me| detector.pass(me, channel, passage));
 }
 
 /// As `acquire`, for an object that is known by its address.

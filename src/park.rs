@@ -216,11 +216,11 @@ impl WakeTarget {
         Self(with_current(|g| NonNull::from(g)))
     }
 
-    /// Its number. While it is in its wait.
-    pub(crate) fn id(&self) -> u64 {
+    /// Who it is. While it is in its wait.
+    pub(crate) fn goroutine(&self) -> &G {
         let _quiet = tsan::quiet();
         // SAFETY: who waits is alive, and those who ask hold it in its wait.
-        unsafe { self.0.as_ref() }.id
+        unsafe { self.0.as_ref() }
     }
 
     /// Ends its wait: `publish` lets it know. A neighbour of the caller's is woken at once, which means a place in the

@@ -416,7 +416,7 @@ struct Shared {
 /// Does a step, and returns what it saw.
 fn do_step(step: u64, shared: &Shared) -> usize {
     let number = &shared.numbers[(step / 16 % 2) as usize];
-    match step % 12 {
+    match step % 13 {
         0 | 1 => number.load(Ordering::SeqCst),
         2 => number.swap(step as usize % 7, Ordering::SeqCst),
         3 => number.fetch_add(1, Ordering::SeqCst),
@@ -435,8 +435,11 @@ fn do_step(step: u64, shared: &Shared) -> usize {
         8 => shared.channel.0.try_send(step as usize).is_ok().into(),
         9 => shared.channel.1.try_recv().unwrap_or(88),
         10 => shared.permits.try_acquire(1).is_some().into(),
-        // No yields: who yields never goes on at once, so with them the two searches need not agree.
-        _ => shared.channel.1.len(),
+        11 => shared.channel.1.len(),
+        _ => {
+            yield_now();
+            number.load(Ordering::SeqCst)
+        }
     }
 }
 
@@ -488,6 +491,120 @@ fn programs_made_at_random_have_all_their_outcomes_in_the_reduced_search() {
     }
     assert!(most > 2, "the programs are too small to tell anything");
     assert!(reduced * 3 < full, "{reduced} of {full} schedules");
+}
+
+#[test]
+fn who_yields_may_go_on_at_once() {
+    // Nobody goes first between the two stores, and both are seen at once; by chance, too.
+    for strategy in [Strategy::Exhaustive, Strategy::Random] {
+        let seen = [const { std::sync::atomic::AtomicBool::new(false) }; 4];
+        let report = Config::new().strategy(strategy).explore(|| {
+            let (a, b) = (AtomicBool::new(false), AtomicBool::new(false));
+            scope(|s| {
+                s.go(|| {
+                    a.store(true, Ordering::SeqCst);
+                    yield_now();
+                    b.store(true, Ordering::SeqCst);
+                });
+                s.go(|| {
+                    let b = b.load(Ordering::SeqCst);
+                    let a = a.load(Ordering::SeqCst);
+                    seen[usize::from(a) + 2 * usize::from(b)].store(true, Ordering::SeqCst);
+                });
+            });
+        });
+        let seen = seen.map(|seen| seen.into_inner());
+        assert_eq!(seen, [true, true, false, true], "{strategy:?}");
+        assert_eq!(report.expect("nothing fails").is_complete, strategy == Strategy::Exhaustive);
+    }
+}
+
+#[test]
+fn several_yields_in_a_row_are_passed_if_the_search_is_told_so() {
+    let outcomes = |yields| {
+        let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        let report = Config::new().strategy(Strategy::Exhaustive).yields(yields).explore(|| {
+            let count = AtomicUsize::new(0);
+            scope(|s| {
+                s.go(|| {
+                    for _ in 0..3 {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        yield_now();
+                    }
+                });
+                s.go(|| {
+                    let both = (count.load(Ordering::SeqCst), count.load(Ordering::SeqCst));
+                    seen.lock().unwrap().insert(both);
+                });
+            });
+        });
+        assert!(report.expect("nothing fails").is_complete);
+        Vec::from_iter(seen.into_inner().unwrap())
+    };
+    // No third increment before the first look, but one more yield, and with it the third, after that.
+    assert_eq!(outcomes(1), [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3)]);
+    assert_eq!(outcomes(2), [(0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)]);
+}
+
+#[test]
+fn the_exhaustive_search_of_loops_that_yield_comes_to_its_end() {
+    // Two that spin for the third, which would never get its turn if they took turns for ever.
+    let report = Config::new().strategy(Strategy::Exhaustive).iterations(100_000).explore(|| {
+        let flag = AtomicBool::new(false);
+        scope(|s| {
+            for _ in 0..2 {
+                s.go(|| {
+                    while !flag.load(Ordering::Acquire) {
+                        yield_now();
+                    }
+                });
+            }
+            s.go(|| flag.store(true, Ordering::Release));
+        });
+    });
+    let report = report.expect("nothing fails");
+    assert!(report.is_complete, "{report:?}");
+    assert!(report.steps < 100, "{report:?}");
+    // A lock of which who waits for it yields.
+    let counts = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    let report = Config::new().strategy(Strategy::Exhaustive).iterations(100_000).explore(|| {
+        let (taken, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
+        scope(|s| {
+            for _ in 0..2 {
+                s.go(|| {
+                    while taken.swap(true, Ordering::Acquire) {
+                        rounds.fetch_add(1, Ordering::Relaxed);
+                        yield_now();
+                    }
+                    taken.store(false, Ordering::Release);
+                });
+            }
+        });
+        counts.lock().unwrap().insert(rounds.into_inner());
+    });
+    assert!(report.as_ref().is_ok_and(|report| report.is_complete), "{report:?}");
+    assert!(counts.into_inner().unwrap().is_superset(&[0, 1].into()));
+}
+
+#[test]
+fn a_timer_that_is_due_at_any_moment_may_come_before_and_after_any_step() {
+    let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    let report = Config::new().strategy(Strategy::Exhaustive).eager_time(true).explore(|| {
+        let called = Arc::new(AtomicUsize::new(0));
+        let theirs = Arc::clone(&called);
+        let call = lisle::time::after_func(std::time::Duration::from_secs(1), move || {
+            theirs.fetch_add(1, Ordering::SeqCst);
+        });
+        let other = go({
+            let called = Arc::clone(&called);
+            move || called.load(Ordering::SeqCst)
+        });
+        let (read, stopped) = (called.load(Ordering::SeqCst), call.stop());
+        seen.lock().unwrap().insert((read, other.join().unwrap(), stopped));
+    });
+    assert!(report.as_ref().is_ok_and(|report| report.is_complete), "{report:?}");
+    let all = [(0, 0, false), (0, 0, true), (0, 1, false), (1, 0, false), (1, 1, false)];
+    assert_eq!(seen.into_inner().unwrap(), all.into());
 }
 
 #[test]

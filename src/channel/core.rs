@@ -94,6 +94,7 @@ pub(super) struct State<T> {
     /// Whether the last who was woken here was on another thread than its waker: then waiting begins with spinning.
     pub(super) apart: bool,
     clock: Option<Box<Clock<T>>>,
+    clocks: observe::ChannelClocks,
 }
 
 pub(crate) struct Core<T> {
@@ -173,7 +174,7 @@ impl<T> State<T> {
     pub(super) fn hand_over(&mut self, message: NonNull<T>, capacity: usize, wakes: &mut Wakes) -> bool {
         let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return false };
         if observe::is_on() {
-            observe::handed(self.address(), capacity, None, Some(receiver.waiter()));
+            observe::handed(self.watched(capacity), None, receiver.waiter());
         }
         // SAFETY: a claimed receiver's slot is ours, and made for a T. The caller gives up the message.
         unsafe { receiver.slot().cast::<T>().copy_from_nonoverlapping(message, 1) };
@@ -187,6 +188,12 @@ impl<T> State<T> {
     /// What those who watch know the channel by.
     pub(super) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
+    }
+
+    /// For those who watch how messages pass.
+    #[inline(always)]
+    pub(super) fn watched(&mut self, capacity: usize) -> observe::Channel<'_> {
+        observe::Channel { address: self.address(), capacity, clocks: &mut self.clocks }
     }
 
     #[inline(always)]
@@ -207,7 +214,7 @@ impl<T> State<T> {
                 wakes.add(sender.choose(None));
             } else {
                 if observe::is_on() {
-                    observe::buffered(self.address(), capacity, Some(sender.waiter()));
+                    observe::buffered(self.watched(capacity), sender.waiter());
                 }
                 // SAFETY: a claimed sender's slot is ours, and holds a message that it gives up.
                 self.buffer.push_back(unsafe { sender.slot().cast::<T>().read() });
@@ -225,7 +232,7 @@ impl<T> State<T> {
         match self.buffer.pop_front() {
             None => self.take_from_clock(),
             message => {
-                observe::unbuffered(self.address(), capacity, None);
+                observe::unbuffered(self.watched(capacity));
                 message
             }
         }
@@ -286,6 +293,7 @@ impl<T> Core<T> {
             closed: false,
             apart: false,
             clock: clock.map(Box::new),
+            clocks: observe::ChannelClocks::none(),
         };
         Self {
             state: Lock::new(state),
@@ -359,7 +367,7 @@ impl<T> Core<T> {
             _ if state.hand_over(message, self.capacity, &mut wakes) => Err(Verdict::Done),
             _ if state.closed => Err(Verdict::Closed),
             _ if state.has_room(self.capacity) => {
-                observe::buffered(self.address(), self.capacity, None);
+                observe::buffered(state.watched(self.capacity), None);
                 // SAFETY: the caller gives it up.
                 state.buffer.push_back(unsafe { message.read() });
                 Err(Verdict::Done)
@@ -468,7 +476,7 @@ impl<T> Core<T> {
                 return Self::call_upon(sender, entry, may_wait);
             } else {
                 if observe::is_on() {
-                    observe::handed(self.address(), self.capacity, Some(sender.waiter()), None);
+                    observe::handed(state.watched(self.capacity), sender.waiter(), None);
                 }
                 // SAFETY: a claimed sender's slot is ours and holds a message that it gives up.
                 unsafe { slot.copy_from_nonoverlapping(sender.slot().cast(), 1) };
@@ -570,6 +578,12 @@ impl<T> Core<T> {
                 _ => {}
             }
         }
+    }
+
+    /// A message goes from the caller to a receiver that it has claimed, past the lock.
+    #[cold]
+    pub(super) fn tell_handed(&self, receiver: &Claimed) {
+        observe::handed(self.state.lock().watched(self.capacity), None, receiver.waiter());
     }
 
     // ---- ends ----

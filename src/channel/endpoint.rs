@@ -140,7 +140,7 @@ impl<T> Core<T> {
         let slot = NonNull::from(&mut *message);
         // A receiver that takes it leaves room, which nobody waits for: where receivers wait, no sender does.
         if !state.hand_over(slot, self.capacity, &mut wakes) {
-            observe::buffered(self.address(), self.capacity, None);
+            observe::buffered(state.watched(self.capacity), None);
             // SAFETY: not given up above, and not used again.
             state.buffer.push_back(unsafe { slot.read() });
         }

@@ -551,8 +551,7 @@ impl SelectedOperation<'_> {
         match self.complete().0 {
             Begun::Partner(partner) => {
                 if observe::is_on() {
-                    let core = sender.core();
-                    observe::handed(core.address(), core.capacity, None, Some(partner.waiter()));
+                    sender.core().tell_handed(&partner);
                 }
                 // SAFETY: a receiver of this channel.
                 unsafe { partner.deliver(message) }.wake();

@@ -26,6 +26,7 @@ use super::waiters::Claimed;
 use crate::atomics::{AtomicUsize, Ordering};
 use crate::observe;
 use crate::park::{WaitReason, WakeTarget, Woken, may_spin, park, park_until, spin_until};
+use crate::sched::g::G;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -96,10 +97,10 @@ impl Wait {
         unsafe { *self.target.get() = Some(WakeTarget::current()) };
     }
 
-    /// The number of who waits. For its claimer.
-    pub(super) fn waiter(&self) -> u64 {
+    /// Who waits. For its claimer.
+    pub(super) fn waiter(&self) -> Option<&G> {
         // SAFETY: written before others could find the wait, and not since.
-        unsafe { &*self.target.get() }.as_ref().map_or(0, WakeTarget::id)
+        unsafe { &*self.target.get() }.as_ref().map(WakeTarget::goroutine)
     }
 
     /// The receiver whose message this wait has been chosen to deliver; `None`: into the buffer.

@@ -12,6 +12,7 @@
 use super::wait::{Verdict, Wait, Wish};
 use crate::atomics::{AtomicBool, Ordering};
 use crate::park::{Home, Woken};
+use crate::sched::g::G;
 use crate::tsan;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -107,8 +108,8 @@ impl Claimed {
         self.entry().home == Home::current()
     }
 
-    /// The number of the goroutine, or thread, that waits.
-    pub(super) fn waiter(&self) -> u64 {
+    /// The goroutine, or thread, that waits.
+    pub(super) fn waiter(&self) -> Option<&G> {
         let _quiet = tsan::quiet();
         self.entry().wait().waiter()
     }

@@ -62,8 +62,9 @@ impl Clock {
         self.times.clone_from(&other.times);
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.times.clear();
+    /// Whether nothing happens before its point.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.times.is_empty()
     }
 }
 

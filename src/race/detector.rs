@@ -20,51 +20,35 @@
 //!
 //! A relaxed atomic orders nothing. Fences do, as C++20 has it.
 //!
-//! # Strands are used again
-//! A strand's place in the clocks goes to another goroutine when it has ended: clocks would grow without end otherwise. But
-//! then it counts as the same strand, and what the first did as seen by the second. So it is given only to a goroutine whose
-//! starter has seen all accesses of the one that had it (it has joined it, say, or there were none). Those that nobody
-//! has seen are kept back, [`KEPT_BACK`] of them; only beyond that can a race with a goroutine that has ended be missed.
+//! # Who touches what
+//! An explorer has a detector of its own, begun anew for each schedule. With the feature `race` there is one for the rest of
+//! the process, in which all run at once:
 //!
-//! A strand's time goes on when it publishes what it has accessed, and only then. Who only passes messages has the same
-//! time all along, and no entry in anybody's clock.
+//! | what | where | guarded by |
+//! | --- | --- | --- |
+//! | the clock of a strand | `strand`; found by its goroutine | its own lock, which nobody else wants while it runs |
+//! | the clocks of a channel | in the channel | the channel's lock, which who tells holds |
+//! | the clock of another object; what is known of a variable | a stripe, by address | the lock of the stripe |
+//! | the strands, for starts and ends | `Detector::strands` | a lock |
 //!
-//! # Who owns it
-//! Each explorer has its own, begun anew for each schedule. With the feature `race` there is one for the rest of the
-//! process, under one lock. Nothing is allocated for stacks there, and no stack is walked: that is done before.
+//! Locks are taken in the order of the table from below, except that nothing is wanted under that of the strands but a
+//! strand's own. No stack is walked under any of them. Who has nothing to say (it has accessed nothing, and has heard of
+//! nobody who did) does not go to a stripe to say it. (One lock for everything was 20 to 80 times as slow as the program
+//! without a detector where several workers used channels at once.)
 
-use super::clock::{Clock, Epoch};
+pub(crate) use super::address::ByAddress;
+pub(crate) use super::channel::ChannelClocks;
+pub(crate) use super::variable::{Access, Race};
+
+use super::address::scatter;
+use super::clock::Clock;
+use super::strand::{Strand, Strands, Who, lock};
+use super::variable::{Seen, Variable};
 use crate::debug::walk::Addresses;
 use crate::sched::g::G;
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
-use std::panic::Location;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-/// Multiplies addresses and numbers, which is enough for keys that nobody chooses (Fibonacci hashing, Knuth).
-#[derive(Default)]
-pub(crate) struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
-    }
-
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
-}
-
-pub(crate) type ByAddress<V> = HashMap<usize, V, BuildHasherDefault<AddressHasher>>;
+use crossbeam_utils::CachePadded;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What the detector is told.
 #[derive(Clone, Copy, Debug)]
@@ -73,25 +57,6 @@ pub(crate) enum Edge {
     Acquire(usize),
     /// Leaves what was done so far in the object.
     Release(usize),
-    /// A message goes into a channel's buffer. Here and below: the numbers of those for whom, 0 for who tells.
-    Buffered {
-        channel: usize,
-        capacity: usize,
-        sender: u64,
-    },
-    /// A message leaves the buffer.
-    Unbuffered {
-        channel: usize,
-        capacity: usize,
-        receiver: u64,
-    },
-    /// A message goes from one goroutine to another without a buffer between them.
-    Handed {
-        channel: usize,
-        capacity: usize,
-        from: u64,
-        to: u64,
-    },
     Load {
         atomic: usize,
         ordering: Ordering,
@@ -114,245 +79,108 @@ pub(crate) enum Edge {
     Forget(usize),
 }
 
-/// One use of a variable.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Access {
-    /// What tells it from other variables, see `identity`.
-    pub(crate) variable: usize,
+/// A message moves. Those for whom, if it is not who tells: they wait until they have been told of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Passage<'a> {
+    /// Into the channel's buffer.
+    Buffered { sender: Option<&'a G> },
+    /// Out of the buffer.
+    Unbuffered,
+    /// From one goroutine to another without a buffer between them.
+    Handed { from: Option<&'a G>, to: Option<&'a G> },
+}
+
+/// A channel of which something is told, under its lock.
+pub(crate) struct Channel<'a> {
     pub(crate) address: usize,
-    pub(crate) writes: bool,
-    pub(crate) location: &'static Location<'static>,
-}
-
-/// Who did something: a goroutine, or an OS thread.
-#[derive(Clone, Debug)]
-pub(crate) struct Who {
-    pub(crate) id: u64,
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) created_at: &'static Location<'static>,
-    pub(crate) created_in: Option<Addresses>,
-    pub(crate) is_thread: bool,
-}
-
-/// An access as it is remembered.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    epoch: Epoch,
-    pub(crate) who: Arc<Who>,
-    pub(crate) writes: bool,
-    pub(crate) location: &'static Location<'static>,
-    pub(crate) stack: Option<Addresses>,
-}
-
-/// Two accesses, one of them a write, that nothing orders.
-#[derive(Clone, Debug)]
-pub(crate) struct Race {
-    pub(crate) address: usize,
-    pub(crate) now: Seen,
-    pub(crate) before: Seen,
-    /// Whether who was there before has ended.
-    pub(crate) before_has_ended: bool,
+    pub(crate) capacity: usize,
+    pub(crate) clocks: &'a mut ChannelClocks,
 }
 
 /// The access is to be told again, with its stack.
 pub(crate) struct StackIsWanted;
 
-struct Strand {
-    /// What it has seen. Its own entry is there only if it has ever published an access: the many that wait for their first
-    /// event have short clocks.
-    clock: Clock,
-    /// Its own time. It stands still at the highest number: what is accessed then counts as seen too soon.
-    time: u32,
-    /// Whether there was an access at that time.
-    has_accessed: bool,
-    /// What its next relaxed stores publish, by a release fence.
-    fenced: Clock,
-    /// What its relaxed loads have seen, for an acquire fence.
-    loaded: Clock,
-    who: Arc<Who>,
-    has_ended: bool,
-}
-
-impl Strand {
-    /// Its clock, for others to see. What it does from now on is not among that.
-    fn publish(&mut self, own: u32) -> &mut Clock {
-        if self.has_accessed {
-            self.has_accessed = false;
-            self.clock.set(own, self.time);
-            self.time = self.time.saturating_add(1);
-        }
-        &mut self.clock
-    }
-
-    /// The last moment at which it may have accessed anything.
-    fn last_access(&self) -> u32 {
-        self.time - u32::from(!self.has_accessed)
-    }
-
-    /// Whether that moment happens before what the strand does now.
-    fn has_seen(&self, own: u32, epoch: Epoch) -> bool {
-        epoch.strand == own || self.clock.has_seen(epoch)
-    }
-}
-
-/// The clocks of a channel. At capacity C each of C slots has one, as in Go: the k-th send and the k-th receive use the
-/// same slot, and so does the send that waits for that receive to free its place. Each takes over what lies there, and
-/// leaves its own. (The clocks stay where they are: to move them costs more than to copy what is in them.)
 #[derive(Default)]
-struct Channel {
-    slots: Vec<Clock>,
-    sends: usize,
-    receives: usize,
-    /// Of a channel without bounds: a clock for each message, and then unused ones.
-    queue: VecDeque<Clock>,
-}
-
-impl Channel {
-    fn send(&mut self, capacity: usize, sender: &mut Strand, own: u32) {
-        let number = self.sends;
-        self.sends += 1;
-        if capacity == usize::MAX {
-            let place = number - self.receives;
-            if place == self.queue.len() {
-                self.queue.push_back(Clock::default());
-            }
-            return self.queue[place].copy_from(sender.publish(own));
-        }
-        self.pass(number % capacity, sender, own);
-    }
-
-    fn receive(&mut self, capacity: usize, receiver: &mut Strand, own: u32) {
-        let number = self.receives;
-        self.receives += 1;
-        if capacity == usize::MAX {
-            if let Some(clock) = self.queue.pop_front() {
-                receiver.clock.join(&clock);
-                self.queue.push_back(clock);
-            }
-            return;
-        }
-        self.pass(number % capacity, receiver, own);
-    }
-
-    fn pass(&mut self, slot: usize, strand: &mut Strand, own: u32) {
-        if slot >= self.slots.len() {
-            self.slots.resize_with(slot + 1, Clock::default);
-        }
-        strand.publish(own).meet(&mut self.slots[slot]);
-    }
-}
-
-#[derive(Default)]
-struct Variable {
-    write: Option<Seen>,
-    reads: Vec<Seen>,
+struct Stripe {
+    sync: ByAddress<Clock>,
+    variables: ByAddress<Variable>,
 }
 
 /// See the module.
-#[derive(Default)]
 pub(crate) struct Detector {
-    strands: Vec<Strand>,
-    /// The strand of each goroutine that lives.
-    by_id: HashMap<u64, u32, BuildHasherDefault<AddressHasher>>,
-    /// The last that was asked for.
-    last: (u64, u32),
-    /// Strands of goroutines that have ended, to be used again; the last that ended comes last.
-    free: VecDeque<u32>,
-    /// Whether strands are used again.
+    /// Tells its strands from those of others.
+    world: u64,
+    /// Whether places in the clocks are used again.
     reuses: bool,
     /// Whether accesses and creations keep their stacks.
     keeps_stacks: bool,
-    sync: ByAddress<Clock>,
-    channels: ByAddress<Channel>,
-    variables: ByAddress<Variable>,
-    spare: Vec<Clock>,
+    strands: Mutex<Strands>,
+    /// A power of two of them.
+    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
 }
 
-/// Of so many strands that have ended, and whose accesses nobody is known to have seen, none is used again.
-const KEPT_BACK: usize = 1024;
-/// So many of the last that have ended are looked at for one that can be used again.
-const LOOKED_AT: usize = 16;
+fn new_world() -> u64 {
+    static WORLDS: AtomicU64 = AtomicU64::new(1);
+    WORLDS.fetch_add(1, Ordering::Relaxed)
+}
 
 impl Detector {
+    fn new(stripes: usize, reuses: bool, keeps_stacks: bool) -> Self {
+        let stripes = (0..stripes).map(|_| CachePadded::default()).collect();
+        Self { world: new_world(), reuses, keeps_stacks, strands: Mutex::default(), stripes }
+    }
+
+    /// For one thread, and for one schedule at a time.
+    pub(crate) fn of_explorer() -> Self {
+        Self::new(1, false, false)
+    }
+
     /// The one of a process, which may live long.
     #[cfg(feature = "race")]
-    pub(super) fn of_process() -> Self {
-        Self { reuses: true, keeps_stacks: true, ..Self::default() }
+    fn of_process() -> Self {
+        Self::new(256, true, true)
     }
 
     /// Forgets everything, and keeps the memory.
     pub(crate) fn begin(&mut self, keeps_stacks: bool) {
+        self.world = new_world();
         self.keeps_stacks = keeps_stacks;
-        self.by_id.clear();
-        self.last = (0, 0);
-        self.free.clear();
-        self.spare.extend(self.sync.drain().map(|(_, clock)| clock));
-        self.channels.clear();
-        self.variables.clear();
-        for strand in self.strands.drain(..) {
-            self.spare.push(strand.clock);
+        lock(&self.strands).clear();
+        for stripe in &self.stripes {
+            let mut stripe = lock(stripe);
+            stripe.sync.clear();
+            stripe.variables.clear();
         }
-        self.spare.truncate(64);
     }
 
-    /// The strand of a goroutine or thread, made at its first deed if its start was not told.
-    fn strand(&mut self, g: &G) -> u32 {
-        let (id, strand) = self.last;
-        if id == g.id {
-            return strand;
-        }
-        let strand = match self.by_id.get(&g.id) {
-            Some(&strand) => strand,
-            None => self.add(g, None, None),
-        };
-        self.last = (g.id, strand);
-        strand
+    fn stripe(&self, address: usize) -> &Mutex<Stripe> {
+        let index = (scatter(address as u64) >> 32) as usize & (self.stripes.len() - 1);
+        &self.stripes[index]
     }
 
-    fn add(&mut self, g: &G, parent: Option<u32>, created_in: Option<Addresses>) -> u32 {
+    /// Calls `f` with the strand of a goroutine or thread.
+    #[inline]
+    fn with_strand<R>(&self, g: &G, f: impl FnOnce(&Arc<Strand>) -> R) -> R {
+        #[allow(clippy::needless_borrow, reason = "with the feature it is a reference already")]
+        f(&g.strand.get_or_make(g.id, &self.strands, || self.make(g, None, None)))
+    }
+
+    fn make(&self, g: &G, parent: Option<&Strand>, created_in: Option<Addresses>) -> Arc<Strand> {
         // Another lay there before.
-        self.sync.remove(&std::ptr::from_ref(g).addr());
-        self.sync.remove(&crate::park::token_of(g));
-        let who = Who {
-            id: g.id,
-            name: g.extra.as_ref().and_then(|extra| extra.name.shared()),
-            created_at: g.created_at,
-            created_in,
-            is_thread: g.is_thread(),
-        };
-        let mut clock = empty_clock(&mut self.spare);
-        if let Some(parent) = parent {
-            clock.copy_from(self.strands[parent as usize].publish(parent));
+        for address in [std::ptr::from_ref(g).addr(), crate::park::token_of(g)] {
+            lock(self.stripe(address)).sync.remove(&address);
         }
-        let free = self.take_free(&clock);
-        let strand = free.unwrap_or(self.strands.len() as u32);
-        let time = free.map_or(1, |free| self.strands[free as usize].last_access().saturating_add(1));
-        let (fenced, loaded) = (Clock::default(), Clock::default());
-        let (who, has_accessed, has_ended) = (Arc::new(who), false, false);
-        let strand_of = Strand { clock, time, has_accessed, fenced, loaded, who, has_ended };
-        match self.strands.get_mut(strand as usize) {
-            Some(place) => *place = strand_of,
-            None => self.strands.push(strand_of),
-        }
-        self.by_id.insert(g.id, strand);
-        strand
-    }
-
-    /// A strand that has ended, for a goroutine that begins with this clock: see the module.
-    fn take_free(&mut self, clock: &Clock) -> Option<u32> {
-        let strands = &self.strands;
-        let is_seen = |&strand: &u32| clock.has_seen(Epoch { strand, time: strands[strand as usize].last_access() });
-        let last = self.free.len().saturating_sub(LOOKED_AT);
-        if let Some(place) = self.free.range(last..).rposition(is_seen) {
-            return self.free.remove(last + place);
-        }
-        if self.free.len() > KEPT_BACK { self.free.pop_front() } else { None }
+        let clock = parent.map_or_else(Clock::default, |parent| parent.present().publish().clone());
+        lock(&self.strands).make(Who::of(g, created_in), clock)
     }
 
     /// `me` has made the goroutine `child`, in the calls of `stack`.
-    pub(crate) fn spawn(&mut self, me: Option<&G>, child: &G, stack: Option<Addresses>) {
-        let parent = me.map(|me| self.strand(me));
-        self.add(child, parent, stack);
+    pub(crate) fn spawn(&self, me: Option<&G>, child: &G, stack: Option<Addresses>) {
+        let strand = match me {
+            Some(me) => self.with_strand(me, |parent| self.make(child, Some(parent), stack)),
+            None => self.make(child, None, stack),
+        };
+        child.strand.set(strand, child.id, &self.strands);
     }
 
     /// Whether accesses and creations are to be told with their stacks.
@@ -361,146 +189,120 @@ impl Detector {
     }
 
     /// `me` has ended: it does nothing more.
-    pub(crate) fn end(&mut self, me: Option<&G>) {
-        let Some(strand) = me.and_then(|me| self.by_id.get(&me.id).copied()) else { return };
-        self.strands[strand as usize].has_ended = true;
-        self.last = (0, 0);
-        if self.reuses {
-            // Its clock may be long, and its place not be used again for a while.
-            self.strands[strand as usize].clock = Clock::default();
-            self.by_id.remove(&self.strands[strand as usize].who.id);
-            self.free.push_back(strand);
+    pub(crate) fn end(&self, me: Option<&G>) {
+        if let Some(me) = me {
+            self.with_strand(me, |strand| lock(&self.strands).end(strand, self.reuses));
         }
     }
 
     /// A goroutine gets a stack: what lay there is no more.
-    pub(crate) fn forget_stack(&mut self, (low, high): (usize, usize)) {
-        self.variables.retain(|&variable, _| !(low..high).contains(&variable));
+    pub(crate) fn forget_stack(&self, (low, high): (usize, usize)) {
+        for stripe in &self.stripes {
+            lock(stripe).variables.retain(|&variable, _| !(low..high).contains(&variable));
+        }
     }
 
-    pub(crate) fn apply(&mut self, me: Option<&G>, edge: Edge) {
+    fn forget(&self, address: usize) {
+        let mut stripe = lock(self.stripe(address));
+        stripe.sync.remove(&address);
+        stripe.variables.remove(&address);
+    }
+
+    pub(crate) fn apply(&self, me: Option<&G>, edge: Edge) {
         if let Edge::Forget(address) = edge {
-            self.sync.remove(&address).into_iter().for_each(|clock| self.spare.push(clock));
-            self.channels.remove(&address);
-            self.variables.remove(&address);
-            return;
+            return self.forget(address);
         }
-        let Some(me) = me.map(|me| self.strand(me)) else { return };
-        match edge {
+        let Some(me) = me else { return };
+        self.with_strand(me, |me| match edge {
             Edge::Acquire(object) => self.acquire(me, object),
             Edge::Release(object) => self.release(me, object),
-            Edge::Buffered { channel, capacity, sender } => {
-                let sender = self.strand_or(me, sender);
-                self.buffered(channel, capacity, sender);
-            }
-            Edge::Unbuffered { channel, capacity, receiver } => {
-                let receiver = self.strand_or(me, receiver);
-                self.unbuffered(channel, capacity, receiver);
-            }
-            Edge::Handed { channel, capacity, from, to } => {
-                let (from, to) = (self.strand_or(me, from), self.strand_or(me, to));
-                self.handed(channel, capacity, from, to);
-            }
             Edge::Load { atomic, ordering } => self.load(me, atomic, ordering),
             Edge::Store { atomic, ordering } => self.store(me, atomic, ordering),
             Edge::Modify { atomic, ordering } => self.modify(me, atomic, ordering),
-            Edge::Fence(ordering) => self.fence(me, ordering),
+            Edge::Fence(ordering) => fence(me, ordering),
             Edge::AcquireAll => self.acquire_all(me),
             Edge::Introduce | Edge::Forget(_) => {}
+        });
+    }
+
+    fn acquire(&self, me: &Strand, object: usize) {
+        if let Some(released) = lock(self.stripe(object)).sync.get(&object) {
+            me.present().clock.join(released);
         }
     }
 
-    fn acquire(&mut self, me: u32, object: usize) {
-        if let Some(released) = self.sync.get(&object) {
-            self.strands[me as usize].clock.join(released);
+    fn release(&self, me: &Strand, object: usize) {
+        if me.present().publish().is_empty() {
+            return;
         }
+        let mut stripe = lock(self.stripe(object));
+        stripe.sync.entry(object).or_default().join(me.present().publish());
     }
 
-    fn release(&mut self, me: u32, object: usize) {
-        let clock = self.sync.entry(object).or_insert_with(|| empty_clock(&mut self.spare));
-        clock.join(self.strands[me as usize].publish(me));
-    }
-
-    fn acquire_all(&mut self, me: u32) {
-        let mut clock = std::mem::take(&mut self.strands[me as usize].clock);
-        for (index, strand) in self.strands.iter_mut().enumerate() {
-            if index != me as usize {
-                clock.join(strand.publish(index as u32));
-            }
-        }
-        self.strands[me as usize].clock = clock;
-    }
-
-    /// The strand of another, who waits and so has been heard of; or of who tells.
-    fn strand_or(&self, me: u32, id: u64) -> u32 {
-        if id == 0 {
-            return me;
-        }
-        self.by_id.get(&id).copied().unwrap_or(me)
-    }
-
-    /// What each of the two has done happens before what the other does next.
-    fn meet(&mut self, one: u32, other: u32) {
-        if let Ok([a, b]) = self.strands.get_disjoint_mut([one as usize, other as usize]) {
-            a.publish(one).meet(b.publish(other));
+    fn acquire_all(&self, me: &Strand) {
+        let strands = lock(&self.strands);
+        for strand in strands.all().iter().filter(|strand| strand.index != me.index) {
+            let theirs = strand.present().publish().clone();
+            me.present().clock.join(&theirs);
         }
     }
 
     // ---- channels ----
 
-    fn buffered(&mut self, channel: usize, capacity: usize, sender: u32) {
-        let strand = &mut self.strands[sender as usize];
-        self.channels.entry(channel).or_default().send(capacity, strand, sender);
-    }
-
-    fn unbuffered(&mut self, channel: usize, capacity: usize, receiver: u32) {
-        let strand = &mut self.strands[receiver as usize];
-        self.channels.entry(channel).or_default().receive(capacity, strand, receiver);
-    }
-
-    fn handed(&mut self, channel: usize, capacity: usize, sender: u32, receiver: u32) {
-        if capacity == 0 {
-            return self.meet(sender, receiver);
+    /// A message moves; the caller, `me`, holds the lock of the channel.
+    pub(crate) fn pass(&self, me: Option<&G>, channel: Channel<'_>, passage: Passage<'_>) {
+        let Some(me) = me else { return };
+        let Channel { capacity, clocks, .. } = channel;
+        match passage {
+            Passage::Buffered { sender } => {
+                self.with_strand(sender.unwrap_or(me), |sender| clocks.send(self.world, capacity, sender));
+            }
+            Passage::Unbuffered => self.with_strand(me, |me| clocks.receive(self.world, capacity, me)),
+            Passage::Handed { from, to } => self.with_strand(from.unwrap_or(me), |from| {
+                self.with_strand(to.unwrap_or(me), |to| {
+                    if capacity == 0 {
+                        return from.meet(to);
+                    }
+                    clocks.send(self.world, capacity, from);
+                    clocks.receive(self.world, capacity, to);
+                });
+            }),
         }
-        self.buffered(channel, capacity, sender);
-        self.unbuffered(channel, capacity, receiver);
     }
 
     // ---- atomics ----
 
-    fn load(&mut self, me: u32, atomic: usize, ordering: Ordering) {
-        let Some(released) = self.sync.get(&atomic) else { return };
-        let strand = &mut self.strands[me as usize];
+    fn load(&self, me: &Strand, atomic: usize, ordering: Ordering) {
+        let stripe = lock(self.stripe(atomic));
+        let Some(released) = stripe.sync.get(&atomic) else { return };
+        let mut present = me.present();
         match ordering {
-            Ordering::Relaxed => strand.loaded.join(released),
-            _ => strand.clock.join(released),
+            Ordering::Relaxed => present.loaded.join(released),
+            _ => present.clock.join(released),
         }
     }
 
-    fn store(&mut self, me: u32, atomic: usize, ordering: Ordering) {
-        let strand = &mut self.strands[me as usize];
-        let published = if ordering == Ordering::Relaxed { &strand.fenced } else { strand.publish(me) };
-        self.sync.entry(atomic).or_default().copy_from(published);
+    fn store(&self, me: &Strand, atomic: usize, ordering: Ordering) {
+        let mut stripe = lock(self.stripe(atomic));
+        let mut present = me.present();
+        let published = if ordering == Ordering::Relaxed { &present.fenced } else { present.publish() };
+        if !published.is_empty() {
+            stripe.sync.entry(atomic).or_default().copy_from(published);
+        } else if let Some(released) = stripe.sync.get_mut(&atomic) {
+            released.copy_from(published);
+        }
     }
 
-    fn modify(&mut self, me: u32, atomic: usize, ordering: Ordering) {
+    fn modify(&self, me: &Strand, atomic: usize, ordering: Ordering) {
         let reads_relaxed = matches!(ordering, Ordering::Relaxed | Ordering::Release);
         self.load(me, atomic, if reads_relaxed { Ordering::Relaxed } else { Ordering::Acquire });
-        let strand = &mut self.strands[me as usize];
+        let mut stripe = lock(self.stripe(atomic));
+        let mut present = me.present();
         let writes_relaxed = matches!(ordering, Ordering::Relaxed | Ordering::Acquire);
-        let published = if writes_relaxed { &strand.fenced } else { strand.publish(me) };
+        let published = if writes_relaxed { &present.fenced } else { present.publish() };
         // Joined, not replaced: it goes on with the release sequence.
-        self.sync.entry(atomic).or_default().join(published);
-    }
-
-    fn fence(&mut self, me: u32, ordering: Ordering) {
-        let strand = &mut self.strands[me as usize];
-        if ordering != Ordering::Release {
-            let loaded = std::mem::take(&mut strand.loaded);
-            strand.clock.join(&loaded);
-        }
-        if ordering != Ordering::Acquire {
-            strand.fenced = strand.publish(me).clone();
+        if !published.is_empty() {
+            stripe.sync.entry(atomic).or_default().join(published);
         }
     }
 
@@ -509,72 +311,48 @@ impl Detector {
     /// Notes an access. Returns the race in which it stands, if there is one; or that the stack is wanted, too, and nothing
     /// has been noted.
     pub(crate) fn access(
-        &mut self,
+        &self,
         me: Option<&G>,
         access: Access,
         stack: Option<Addresses>,
     ) -> Result<Option<Race>, StackIsWanted> {
-        let Some(me) = me.map(|me| self.strand(me)) else { return Ok(None) };
-        let strand = &mut self.strands[me as usize];
-        let epoch = Epoch { strand: me, time: strand.time };
-        let variable = self.variables.entry(access.variable).or_default();
-        if variable.is_known(epoch, access) {
-            return Ok(None);
-        }
-        if self.keeps_stacks && stack.is_none() {
-            return Err(StackIsWanted);
-        }
-        strand.has_accessed = true;
-        let strand = &self.strands[me as usize];
-        let unordered = |seen: &&Seen| !strand.has_seen(me, seen.epoch);
-        let write = variable.write.iter().find(unordered);
-        let before = match write {
-            None if access.writes => variable.reads.iter().find(unordered),
-            write => write,
-        };
-        let before = before.cloned();
-        let who = Arc::clone(&strand.who);
-        let seen = Seen { epoch, who, writes: access.writes, location: access.location, stack };
-        let race = before.map(|before| {
-            let place = &self.strands[before.epoch.strand as usize];
-            let before_has_ended = place.has_ended || !Arc::ptr_eq(&place.who, &before.who);
-            Race { address: access.address, now: seen.clone(), before, before_has_ended }
-        });
-        variable.note(seen, |seen| strand.has_seen(me, seen.epoch));
-        Ok(race)
+        let Some(me) = me else { return Ok(None) };
+        self.with_strand(me, |me| {
+            let mut stripe = lock(self.stripe(access.variable));
+            let variable = stripe.variables.entry(access.variable).or_default();
+            let mut present = me.present();
+            if variable.is_known(present.now(), access) {
+                return Ok(None);
+            }
+            if self.keeps_stacks && stack.is_none() {
+                return Err(StackIsWanted);
+            }
+            let (epoch, strand) = (present.access(), Arc::clone(me));
+            let seen = Seen { epoch, strand, writes: access.writes, location: access.location, stack };
+            let is_before = |seen: &Seen| present.has_seen(seen.epoch);
+            let race = variable.unordered(access.writes, is_before).cloned().map(|before| {
+                let before_has_ended = before.strand.has_ended();
+                Race { address: access.address, now: seen.clone(), before, before_has_ended }
+            });
+            variable.note(seen, is_before);
+            Ok(race)
+        })
     }
 }
 
-/// One that was used before, if there is one.
-fn empty_clock(spare: &mut Vec<Clock>) -> Clock {
-    let mut clock = spare.pop().unwrap_or_default();
-    clock.clear();
-    clock
-}
-
-impl Variable {
-    /// Whether the same access was noted in this very epoch.
-    fn is_known(&self, epoch: Epoch, access: Access) -> bool {
-        let same = |seen: &Seen| seen.epoch == epoch;
-        match access.writes {
-            true => self.reads.is_empty() && self.write.as_ref().is_some_and(same),
-            false => self.reads.iter().any(same) || self.write.as_ref().is_some_and(same),
-        }
+fn fence(me: &Strand, ordering: Ordering) {
+    let mut present = me.present();
+    if ordering != Ordering::Release {
+        let loaded = std::mem::take(&mut present.loaded);
+        present.clock.join(&loaded);
     }
-
-    fn note(&mut self, seen: Seen, is_before: impl Fn(&Seen) -> bool) {
-        if seen.writes {
-            self.reads.clear();
-            self.write = Some(seen);
-        } else {
-            self.reads.retain(|read| !is_before(read));
-            self.reads.push(seen);
-        }
+    if ordering != Ordering::Acquire {
+        present.fenced = present.publish().clone();
     }
 }
 
 /// Calls `f` with the detector that watches the caller, and the caller: `None` if the caller is the explorer itself.
-pub(crate) fn with_current<R>(f: impl FnOnce(&mut Detector, Option<&G>) -> R) -> Option<R> {
+pub(crate) fn with_current<R>(f: impl FnOnce(&Detector, Option<&G>) -> R) -> Option<R> {
     if crate::observe::is_explored() {
         return crate::observe::with_explorer(|explorer| explorer.with_detector(f));
     }
@@ -582,13 +360,12 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&mut Detector, Option<&G>) -> R) ->
 }
 
 #[cfg(feature = "race")]
-fn with_process<R>(f: impl FnOnce(&mut Detector, Option<&G>) -> R) -> Option<R> {
-    static DETECTOR: std::sync::OnceLock<std::sync::Mutex<Detector>> = std::sync::OnceLock::new();
-    let detector = DETECTOR.get_or_init(|| std::sync::Mutex::new(Detector::of_process()));
-    Some(crate::park::with_current(|me| f(&mut crate::atomics::lock(detector), Some(me))))
+fn with_process<R>(f: impl FnOnce(&Detector, Option<&G>) -> R) -> Option<R> {
+    static DETECTOR: std::sync::LazyLock<Detector> = std::sync::LazyLock::new(Detector::of_process);
+    Some(crate::park::with_current(|me| f(&DETECTOR, Some(me))))
 }
 
 #[cfg(not(feature = "race"))]
-fn with_process<R>(_f: impl FnOnce(&mut Detector, Option<&G>) -> R) -> Option<R> {
+fn with_process<R>(_f: impl FnOnce(&Detector, Option<&G>) -> R) -> Option<R> {
     None
 }

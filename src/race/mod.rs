@@ -44,10 +44,14 @@
 //! ==================
 //! ```
 
+mod address;
 mod cell;
-pub(crate) mod clock;
+mod channel;
+mod clock;
 pub(crate) mod detector;
 pub(crate) mod identity;
 pub(crate) mod report;
+pub(crate) mod strand;
+mod variable;
 
 pub use cell::Cell;

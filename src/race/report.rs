@@ -4,7 +4,8 @@
 //! process at the first race, `log_path=FILE` writes the reports to `FILE.PID` instead of stderr, `exitcode=N` is the
 //! status of a process that has had races (66 unless it is set), and `atexit_sleep_ms` is taken and ignored.
 
-use super::detector::{Race, Who};
+use super::detector::Race;
+use super::strand::Who;
 use crate::debug::symbol::{self, Origin};
 use crate::report::report;
 use std::collections::BTreeSet;
@@ -98,13 +99,13 @@ impl fmt::Display for Race {
         let (now, before) = (&self.now, &self.before);
         let (first, second) = (if now.writes { "Write" } else { "Read" }, if before.writes { "write" } else { "read" });
         writeln!(f, "WARNING: DATA RACE")?;
-        writeln!(f, "{first} at {:#014x} by {}:", self.address, now.who)?;
+        writeln!(f, "{first} at {:#014x} by {}:", self.address, now.who())?;
         write_place(f, now.location, now.stack.as_deref())?;
-        writeln!(f, "\nPrevious {second} at {:#014x} by {}:", self.address, before.who)?;
+        writeln!(f, "\nPrevious {second} at {:#014x} by {}:", self.address, before.who())?;
         write_place(f, before.location, before.stack.as_deref())?;
-        write_creation(f, &now.who, "running")?;
-        if now.who.id != before.who.id {
-            write_creation(f, &before.who, if self.before_has_ended { "finished" } else { "running" })?;
+        write_creation(f, now.who(), "running")?;
+        if now.who().id != before.who().id {
+            write_creation(f, before.who(), if self.before_has_ended { "finished" } else { "running" })?;
         }
         Ok(())
     }

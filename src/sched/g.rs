@@ -182,6 +182,8 @@ pub(crate) struct G {
     pub(crate) joiner: UnsafeCell<NonNull<u8>>,
     /// What ThreadSanitizer knows it as; without it, nothing.
     pub(crate) fiber: tsan::Fiber,
+    /// What the race detector knows of it; without its feature, nothing.
+    pub(crate) strand: crate::race::strand::Place,
 }
 
 // SAFETY: every field is immutable after publication, atomic, or guarded by the rules in the table above;
@@ -223,6 +225,7 @@ impl G {
             joiner: UnsafeCell::new(NonNull::dangling()),
             pinned: Cell::new(std::ptr::null()),
             fiber: tsan::Fiber::none(),
+            strand: crate::race::strand::Place::default(),
         }
     }
 

@@ -26,7 +26,9 @@ pub enum Strategy {
     /// All goroutines in turn, one step each; in the next schedule two, and so on until that makes no difference.
     RoundRobin,
     /// All schedules, depth-first, leaving out those that differ only in the order of independent steps (sleep sets:
-    /// Godefroid, 1996). For small programs: it ends when all have been run, and then nothing can be left to find.
+    /// Godefroid, 1996). For small programs: it ends when all have been run, and then no order of lisle's operations is left in
+    /// which something could be found; but for one thing: of those that yield in a loop only so many rounds are tried, see
+    /// [`Config::yields`].
     Exhaustive,
 }
 
@@ -54,6 +56,7 @@ pub struct Config {
     pub(super) depth: usize,
     pub(super) steps: u64,
     pub(super) preemptions: Option<u32>,
+    pub(super) yields: u32,
     pub(super) eager_time: bool,
     pub(super) shrinks: bool,
 }
@@ -68,6 +71,7 @@ impl Default for Config {
             depth: 10_000,
             steps: 100_000,
             preemptions: None,
+            yields: 1,
             eager_time: false,
             shrinks: true,
         }
@@ -128,6 +132,19 @@ impl Config {
         self
     }
 
+    /// How many of its yields a goroutine passes in the exhaustive search between two steps of another that could run; at
+    /// the next it waits for that other. So `while !done() { yield_now() }` comes to an end in each schedule (fairness:
+    /// Musuvathi and Qadeer, 2008). More than one is of use for a program that yields several times in a row and then does
+    /// something else. Default: 1.
+    ///
+    /// # Panics
+    /// If it is 0: a yield offers the turn, it does not give it away.
+    pub fn yields(mut self, most: u32) -> Self {
+        assert!(most > 0, "a goroutine passes one yield at least: the bound on yields is not 0");
+        self.yields = most;
+        self
+    }
+
     /// Whether timers may be due at any moment, as on a machine with too much to do: the clock is one more that may go
     /// first. Otherwise time goes on only when all goroutines wait. Default: no.
     pub fn eager_time(mut self, yes: bool) -> Self {
@@ -173,7 +190,9 @@ pub struct Report {
     pub schedules: u64,
     /// Of these, schedules that turned out to be others in a different order of independent steps (exhaustive search).
     pub redundant: u64,
-    /// Whether there is no other schedule: the exhaustive search has come to its end, and no bound has cut it short.
+    /// Whether there is no other schedule: the exhaustive search has come to its end, and no bound (on depth, on
+    /// preemptions, on steps without a yield) has cut it short. All schedules are those that are fair, see
+    /// [`Config::yields`].
     pub is_complete: bool,
     /// Steps of the longest schedule.
     pub steps: u64,

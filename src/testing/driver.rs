@@ -33,11 +33,22 @@ pub(crate) struct Decision<'a> {
     pub(crate) goes_on: bool,
     /// Who runs offers its turn to the others; then it is the last.
     pub(crate) yields: Option<u64>,
+    /// It has done very many steps without a yield: others go first.
+    pub(crate) has_to_yield: bool,
     pub(crate) at: Moment,
     /// Who goes on stands before the end of what it does, or of others'.
     pub(crate) at_an_end: bool,
     /// Whether it was made in the last step of who goes on, and has not begun.
     pub(crate) is_fresh: &'a dyn Fn(u64) -> bool,
+    /// Whether it stands before a yield.
+    pub(crate) is_at_yield: &'a dyn Fn(u64) -> bool,
+}
+
+impl Decision<'_> {
+    /// The candidates without the one that has to let others go first.
+    pub(crate) fn willing(&self) -> &[u64] {
+        &self.candidates[..self.candidates.len() - usize::from(self.has_to_yield)]
+    }
 }
 
 /// See the module.
@@ -81,9 +92,8 @@ impl Driver {
 
     /// The place of the chosen one among the candidates, of which there are several.
     pub(crate) fn choose(&mut self, decision: &Decision<'_>) -> usize {
-        let others = decision.candidates.len() - usize::from(decision.yields.is_some());
         match self {
-            Self::Random(random) => random.below(others),
+            Self::Random(random) => random.below(decision.willing().len()),
             Self::Pct(pct) => pct.choose(decision),
             Self::RoundRobin { quantum, left } => {
                 if decision.goes_on && *left > 0 {
@@ -98,8 +108,8 @@ impl Driver {
             }
             // To go round among two that wait for a third helps nobody.
             Self::Oldest | Self::Youngest if decision.yields.is_some() => 0,
-            Self::Oldest => place_of(decision.candidates[..others].iter().min(), decision),
-            Self::Youngest => place_of(decision.candidates[..others].iter().max(), decision),
+            Self::Oldest => place_of(decision.candidates.iter().min(), decision),
+            Self::Youngest => place_of(decision.candidates.iter().max(), decision),
             Self::Once { left } => {
                 let counts = decision.goes_on && decision.at.step > 1 && !decision.at_an_end;
                 let is_now = counts && *left == 1;
@@ -107,7 +117,7 @@ impl Driver {
                 usize::from(is_now)
             }
             Self::Replay(replay) => replay.choose(decision),
-            Self::Search(search) => search.choose(decision, others),
+            Self::Search(search) => search.choose(decision),
         }
     }
 
@@ -133,6 +143,13 @@ impl Driver {
             Self::RoundRobin { left, .. } => *left = left.saturating_sub(1),
             Self::Search(search) => search.step(id, at, pending),
             Self::Random(_) | Self::Oldest | Self::Youngest | Self::Once { .. } | Self::Replay(_) => {}
+        }
+    }
+
+    /// A timer is due.
+    pub(crate) fn time_passes(&mut self) {
+        if let Self::Search(search) = self {
+            search.time_passes();
         }
     }
 
@@ -241,8 +258,16 @@ mod tests {
     fn pct_runs_the_same_goroutine_until_it_falls() {
         let mut pct = Pct::new(1, 7, 100);
         let at = Moment { goroutine: 1, step: 1 };
-        let is_fresh = &|_| false;
-        let decision = Decision { candidates: &[1, 2, 3], goes_on: true, yields: None, at, at_an_end: false, is_fresh };
+        let decision = Decision {
+            candidates: &[1, 2, 3],
+            goes_on: true,
+            yields: None,
+            has_to_yield: false,
+            at,
+            at_an_end: false,
+            is_fresh: &|_| false,
+            is_at_yield: &|_| false,
+        };
         let first = pct.choose(&decision);
         assert!((0..20).all(|_| pct.choose(&decision) == first));
         pct.demote(decision.candidates[first]);

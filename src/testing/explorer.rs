@@ -82,6 +82,7 @@ pub(crate) struct Outcome {
 /// See the module.
 pub(crate) struct Explorer {
     run: RefCell<Run>,
+    detector: RefCell<Detector>,
     /// Chosen at a point, to be resumed.
     next: Cell<Option<NonNull<G>>>,
     /// Chosen at a point: that a timer is due.
@@ -96,6 +97,7 @@ impl Explorer {
     pub(crate) fn new(pulse: Arc<Pulse>) -> Self {
         Self {
             run: RefCell::new(Run::new()),
+            detector: RefCell::new(Detector::of_explorer()),
             next: Cell::new(None),
             time_is_next: Cell::new(false),
             start: crate::clock::base(),
@@ -110,8 +112,8 @@ impl Explorer {
         self.start + self.passed.get()
     }
 
-    pub(crate) fn with_detector<R>(&self, f: impl FnOnce(&mut Detector, Option<&G>) -> R) -> R {
-        Worker::with_current(|worker| f(&mut self.run.borrow_mut().detector, worker.and_then(Worker::running)))
+    pub(crate) fn with_detector<R>(&self, f: impl FnOnce(&Detector, Option<&G>) -> R) -> R {
+        Worker::with_current(|worker| f(&self.detector.borrow(), worker.and_then(Worker::running)))
     }
 
     // ---- what goroutines tell ----
@@ -264,6 +266,7 @@ impl Explorer {
         self.time_is_next.set(false);
         self.passed.set(Duration::ZERO);
         self.prints_panics.set(plan.prints_panics);
+        self.detector.borrow_mut().begin(plan.records);
         self.run.borrow_mut().begin(plan);
         let mut main = Some(crate::spawn::start_explored(worker, created_at, main));
         while let Some(g) = self.pick(worker, &mut main) {
@@ -377,6 +380,7 @@ impl Explorer {
         let mut run = self.run.borrow_mut();
         run.record(0, || Event::Time(by));
         run.count_step();
+        run.plan.driver.time_passes();
         // What is chosen next is chosen at another moment.
         let last = run.last;
         run.strand(last).steps += 1;

@@ -73,14 +73,15 @@ impl Op {
 
     /// Whether it touches nothing that another goroutine could touch.
     pub(crate) fn is_private(self) -> bool {
-        matches!(self, Self::Start | Self::Yield | Self::Sleep)
+        matches!(self, Self::Start | Self::Sleep)
     }
 
-    /// Whether nothing is known of what it touches.
+    /// Whether nothing is known of what it touches; or, of a yield, whether it can be passed depends on all others.
     pub(crate) fn touches_anything(self) -> bool {
         matches!(
             self,
-            Self::Select
+            Self::Yield
+                | Self::Select
                 | Self::Cancel
                 | Self::ContextError
                 | Self::AfterFunc

@@ -9,7 +9,7 @@ use super::op::{At, Op};
 use super::schedule::{Choice, Deviation, Moment};
 use super::trace::{self, Event, Line};
 use crate::park::WaitReason;
-use crate::race::detector::{ByAddress, Detector};
+use crate::race::detector::ByAddress;
 use crate::sched::g::{G, RunState};
 use crate::sched::worker::Worker;
 use std::mem::{replace, take};
@@ -68,7 +68,16 @@ pub(super) struct Run {
     pub(super) holders: ByAddress<(u64, &'static Location<'static>)>,
     /// The last notification that nobody heard, by condition variable.
     pub(super) unheard: ByAddress<(u64, &'static Location<'static>)>,
-    pub(super) detector: Detector,
+}
+
+/// Who asks what is next.
+enum Present {
+    /// Nobody runs.
+    Stopped,
+    /// Who runs would go on.
+    GoesOn(u64),
+    /// Who runs offers its turn to the others, or has to leave it to them.
+    Yields { id: u64, has_to: bool },
 }
 
 /// Who goes on.
@@ -103,7 +112,6 @@ impl Run {
             settling: Vec::new(),
             holders: ByAddress::default(),
             unheard: ByAddress::default(),
-            detector: Detector::default(),
         }
     }
 
@@ -114,7 +122,6 @@ impl Run {
             candidates: take(&mut self.candidates),
             holders: take(&mut self.holders),
             unheard: take(&mut self.unheard),
-            detector: take(&mut self.detector),
             ..Self::new()
         };
         replace(self, next)
@@ -124,7 +131,6 @@ impl Run {
         self.strands.clear();
         self.holders.clear();
         self.unheard.clear();
-        self.detector.begin(plan.records);
         self.plan = plan;
     }
 
@@ -181,11 +187,13 @@ impl Run {
         }
         self.streak += 1;
         let most = if self.plan.preempts { FAIR_STEPS } else { PATIENT_STEPS };
-        let yields = at.op == Op::Yield || self.streak > most;
+        let has_to_yield = self.streak > most;
+        let yields = at.op == Op::Yield || has_to_yield;
         if stays || !self.plan.preempts && !yields {
             return Turn::Same;
         }
-        let chosen = self.choose(worker, Some(g.id), yields);
+        let present = if yields { Present::Yields { id: g.id, has_to: has_to_yield } } else { Present::GoesOn(g.id) };
+        let chosen = self.choose(worker, present);
         if chosen == g.id {
             return Turn::Same;
         }
@@ -200,32 +208,42 @@ impl Run {
     /// Who runs, when nobody does. `None`: a timer is due first.
     pub(super) fn choose_ready(&mut self, worker: &Worker) -> Option<NonNull<G>> {
         self.streak = 0;
-        let id = self.choose(worker, None, false);
+        let id = self.choose(worker, Present::Stopped);
         (id != CLOCK).then(|| self.strand(id).g)
     }
 
-    fn choose(&mut self, worker: &Worker, current: Option<u64>, yields: bool) -> u64 {
+    fn choose(&mut self, worker: &Worker, present: Present) -> u64 {
+        let (goes_on, yields, has_to_yield) = match present {
+            Present::Stopped => (None, None, false),
+            Present::GoesOn(id) => (Some(id), None, false),
+            Present::Yields { id, has_to } => (None, Some(id), has_to),
+        };
         let mut candidates = take(&mut self.candidates);
         candidates.clear();
-        candidates.extend(current.filter(|_| !yields));
+        candidates.extend(goes_on);
         // SAFETY: goroutines in the ready queue are alive.
         candidates.extend(worker.ready.borrow().iter().map(|g| unsafe { g.as_ref() }.id));
         if self.plan.eager_time && !self.main_is_over && worker.next_time().is_some() {
             candidates.push(CLOCK);
         }
-        candidates.extend(current.filter(|_| yields));
+        candidates.extend(yields);
         let chosen = if let [only] = candidates[..] {
             self.plan.driver.no_choice(only);
             only
         } else {
             let at = self.moment();
-            let yields = current.filter(|_| yields);
-            let goes_on = current.is_some() && yields.is_none();
             let strands = &self.strands;
-            let is_fresh = &|id| find(strands, id).is_some_and(|strand| strand.is_made_before(at));
-            let current = current.and_then(|id| find(strands, id));
-            let at_an_end = current.is_some_and(|strand| strand.at.op.is_end_or_its_wait());
-            let decision = Decision { candidates: &candidates, goes_on, yields, at, at_an_end, is_fresh };
+            let at_an_end = goes_on.and_then(|id| find(strands, id));
+            let decision = Decision {
+                candidates: &candidates,
+                goes_on: goes_on.is_some(),
+                yields,
+                has_to_yield,
+                at,
+                at_an_end: at_an_end.is_some_and(|strand| strand.at.op.is_end_or_its_wait()),
+                is_fresh: &|id| find(strands, id).is_some_and(|strand| strand.is_made_before(at)),
+                is_at_yield: &|id| find(strands, id).is_some_and(|strand| strand.at.op == Op::Yield),
+            };
             let index = self.plan.driver.choose(&decision);
             let id = candidates[index];
             if index > 0 {

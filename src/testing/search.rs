@@ -7,15 +7,25 @@
 //! goroutines are left has been seen in another order: it is run to its end, since nothing can be broken off in the
 //! middle, but branches no more.
 //!
-//! Who yields never goes on at once, in any search: another takes a step first, if there is one. So a yield is not the
-//! independent step for which sleep sets take it, and of programs that yield some orders are left out that have no equal
-//! among those that are tried.
+//! # Fairness
+//! `while !done() { yield_now() }` has schedules without an end: those in which others never get their turn. So the
+//! schedules that are searched are the fair ones, by the rule of Musuvathi and Qadeer ("Fair stateless model checking", PLDI
+//! 2008): who yields may go on at once, as one of the options, but between two steps of another that could run it passes no
+//! more than `yields` of its yields; at the next it waits for that other. Nobody waits for each other by that rule: who
+//! does a step is waited for by nobody any more.
+//!
+//! Whether a yield can be passed depends on what all others do, and it counts against each of them: so for sleep sets it is a
+//! step on which all depend, and which depends on all. Any other two steps leave the same counts in either order. Hence the
+//! search sees the outcomes of all fair schedules. (Tried before: yields at which another must go first. Of `store(1);
+//! yield_now(); store(2)` nobody ever saw both stores at once.)
+//!
+//! Who does very many steps without a yield has to let others go first, too; that cuts the search short.
 //!
 //! With a bound on preemptions (Musuvathi and Qadeer, 2007) there are no sleep sets: an order that was left out may be
 //! the one with few preemptions.
 
 use super::driver::Decision;
-use super::op::At;
+use super::op::{At, Op};
 
 /// A moment of the present schedule at which there were several ways.
 struct Node {
@@ -37,12 +47,42 @@ pub(crate) struct Search {
     longest: usize,
     preemptions: Option<u32>,
     used: u32,
-    /// A schedule was longer than `longest`.
+    /// Who could run when the present step was chosen.
+    enabled: Vec<u64>,
+    passed: Passed,
+    /// A schedule was longer than `longest`, or somebody had to let others go first without a yield.
     pub(crate) was_cut: bool,
 }
 
+/// The count behind two: how many yields the first has passed since the last step of the second, while that could run.
+struct Passed {
+    counts: Vec<(u64, u64, u32)>,
+    most: u32,
+}
+
+impl Passed {
+    fn count(&mut self, who: u64, enabled: &[u64]) {
+        for &other in enabled.iter().filter(|&&other| other != who) {
+            match self.counts.iter_mut().find(|(a, b, _)| (*a, *b) == (who, other)) {
+                Some((_, _, count)) => *count += 1,
+                None => self.counts.push((who, other, 1)),
+            }
+        }
+    }
+
+    fn steps(&mut self, id: u64) {
+        self.counts.retain(|&(_, other, _)| other != id);
+    }
+
+    /// Whether one that yields has to wait for one of these.
+    fn waits(&self, who: u64, enabled: &[u64]) -> bool {
+        let is_too_much = |&(a, other, count): &(u64, u64, u32)| a == who && count >= self.most && enabled.contains(&other);
+        self.counts.iter().any(is_too_much)
+    }
+}
+
 impl Search {
-    pub(crate) fn new(longest: usize, preemptions: Option<u32>) -> Self {
+    pub(crate) fn new(longest: usize, preemptions: Option<u32>, yields: u32) -> Self {
         Self {
             path: Vec::new(),
             depth: 0,
@@ -51,6 +91,8 @@ impl Search {
             longest,
             preemptions,
             used: 0,
+            enabled: Vec::new(),
+            passed: Passed { counts: Vec::new(), most: yields },
             was_cut: false,
         }
     }
@@ -61,6 +103,7 @@ impl Search {
         self.sleep.clear();
         self.redundant = false;
         self.used = 0;
+        self.passed.counts.clear();
     }
 
     /// Whether the schedule that has ended was another in a different order.
@@ -81,13 +124,16 @@ impl Search {
         false
     }
 
-    pub(super) fn choose(&mut self, decision: &Decision<'_>, others: usize) -> usize {
+    pub(super) fn choose(&mut self, decision: &Decision<'_>) -> usize {
+        self.enabled.clear();
+        self.enabled.extend_from_slice(decision.candidates);
         let known = self.depth < self.path.len();
         if !known && (self.redundant || self.is_too_long()) {
             return 0;
         }
         if !known {
-            let options = self.options(decision, others);
+            self.was_cut |= decision.has_to_yield;
+            let options = self.options(decision);
             if options.is_empty() {
                 self.redundant = true;
                 return 0;
@@ -110,11 +156,12 @@ impl Search {
         too_long
     }
 
-    fn options(&self, decision: &Decision<'_>, others: usize) -> Vec<u64> {
+    fn options(&self, decision: &Decision<'_>) -> Vec<u64> {
         let bounded = self.preemptions.is_some_and(|most| self.used >= most);
-        let count = if bounded && decision.goes_on { 1 } else { others };
-        let awake = |id: &&u64| self.preemptions.is_some() || !self.sleep.contains(id);
-        decision.candidates[..count].iter().filter(awake).copied().collect()
+        let candidates = if bounded && decision.goes_on { &decision.candidates[..1] } else { decision.willing() };
+        let waits = |id: u64| (decision.is_at_yield)(id) && self.passed.waits(id, decision.candidates);
+        let is_awake = |id: u64| self.preemptions.is_some() || !self.sleep.contains(&id);
+        candidates.iter().copied().filter(|&id| is_awake(id) && !waits(id)).collect()
     }
 
     pub(super) fn choose_value(&mut self, count: usize) -> usize {
@@ -132,6 +179,7 @@ impl Search {
     }
 
     pub(super) fn no_choice(&mut self, id: u64) {
+        self.enabled.clear();
         if self.preemptions.is_none() && self.sleep.contains(&id) && self.depth >= self.path.len() {
             self.redundant = true;
         }
@@ -139,6 +187,16 @@ impl Search {
 
     /// A step wakes those whose own next one depends on it.
     pub(super) fn step(&mut self, id: u64, at: &At, pending: impl Fn(u64) -> Option<At>) {
+        self.passed.steps(id);
+        if at.op == Op::Yield {
+            self.passed.count(id, &self.enabled);
+        }
         self.sleep.retain(|&other| other != id && pending(other).is_some_and(|next| next.is_independent_of(at)));
+    }
+
+    /// A timer is due: nobody knows what that changes.
+    pub(super) fn time_passes(&mut self) {
+        self.sleep.clear();
+        self.passed.steps(super::run::CLOCK);
     }
 }

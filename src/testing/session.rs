@@ -284,7 +284,7 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn new(config: &'a Config, seed: u64) -> Self {
         let exhaustive = config.strategy == Strategy::Exhaustive;
-        let search = exhaustive.then(|| Box::new(Search::new(config.depth, config.preemptions)));
+        let search = exhaustive.then(|| Box::new(Search::new(config.depth, config.preemptions, config.yields)));
         Self { config, random: Random::new(seed), count: 0, search }
     }
 

@@ -112,7 +112,7 @@ impl Least<'_> {
     }
 
     fn find_with(&self, preemptions: u32) -> Option<Outcome> {
-        let mut search = Box::new(Search::new(usize::MAX, Some(preemptions)));
+        let mut search = Box::new(Search::new(usize::MAX, Some(preemptions), 1));
         for _ in 0..SEARCHED {
             search.begin();
             let outcome = self.session.run(Driver::Search(search), false);

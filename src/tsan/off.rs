@@ -68,6 +68,9 @@ pub(crate) fn begin_stack(_low: usize, _high: usize) {}
 pub(crate) fn tell<E>(_edge: E) {}
 
 #[inline(always)]
+pub(crate) fn pass<P>(_channel: usize, _capacity: usize, _passage: P) {}
+
+#[inline(always)]
 pub(crate) fn access<A>(_access: A) {}
 
 #[inline(always)]

@@ -39,7 +39,8 @@
 //! suppressions for it (they are by name, and hide races of users whose data passes through); no fibers for goroutines that
 //! have not started (their creation would have no stack).
 
-use crate::race::detector::{Access, ByAddress, Edge};
+use crate::race::detector::{Access, ByAddress, Edge, Passage};
+use crate::sched::g::G;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
@@ -556,19 +557,6 @@ pub(crate) fn tell(edge: Edge) {
         Edge::Release(object) => release(object),
         Edge::AcquireAll => acquire(all()),
         Edge::Fence(_) => [Deed::Acquire(fences()), Deed::Release(fences())].into_iter().for_each(Deed::do_it),
-        Edge::Buffered { channel, capacity, sender } => with_state(|state| {
-            state.hear(sender);
-            state.pass(channel, capacity, Side::Send);
-            state.answer(sender);
-        }),
-        Edge::Unbuffered { channel, capacity, receiver } => with_state(|state| {
-            state.hear(receiver);
-            state.pass(channel, capacity, Side::Receive);
-            state.answer(receiver);
-        }),
-        Edge::Handed { channel, capacity, from, to } => {
-            with_state(|state| state.handed(channel, capacity, (from, to)));
-        }
         Edge::Introduce => {
             let me = me();
             with_state(|state| {
@@ -582,6 +570,21 @@ pub(crate) fn tell(edge: Edge) {
         }
         Edge::Load { .. } | Edge::Store { .. } | Edge::Modify { .. } => {}
     }
+}
+
+/// Tells ThreadSanitizer of a message that moves.
+pub(crate) fn pass(channel: usize, capacity: usize, passage: Passage<'_>) {
+    // Nobody has the number 0: who tells needs no proxy.
+    let number = |g: Option<&G>| g.map_or(0, |g| g.id);
+    with_state(|state| match passage {
+        Passage::Buffered { sender } => {
+            state.hear(number(sender));
+            state.pass(channel, capacity, Side::Send);
+            state.answer(number(sender));
+        }
+        Passage::Unbuffered => state.pass(channel, capacity, Side::Receive),
+        Passage::Handed { from, to } => state.handed(channel, capacity, (number(from), number(to))),
+    });
 }
 
 /// The caller's wait on channels has ended.

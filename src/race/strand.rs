@@ -1,0 +1,257 @@
+//! A strand: what the detector knows of a goroutine, or of an OS thread.
+//!
+//! Its clock is touched by itself; by others only while it waits, when a message passes between them. So its lock is free
+//! whenever it is wanted, and its memory stays with the processor that runs it.
+//!
+//! # Indexes are used again
+//! A strand's place in all clocks, its index, goes to another when it has ended: clocks would grow without end otherwise.
+//! But then the two count as one, and what the first did as seen by the second. So it is given only to a goroutine whose
+//! starter has seen all accesses of the one that had it (it has joined it, say, or there were none). Those that nobody
+//! has seen are kept back, [`KEPT_BACK`] of them; only beyond that can a race with a goroutine that has ended be missed.
+//!
+//! # Time
+//! A strand's time goes on when it publishes what it has accessed, and only then. Who only passes messages has the same
+//! time all along, and no entry in anybody's clock.
+
+use super::clock::{Clock, Epoch};
+use crate::debug::walk::Addresses;
+use crate::sched::g::G;
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Locks what no code of the user's is run under: a panic there would be ours, and leaves what it guards as good as it was.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Who did something: a goroutine, or an OS thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    pub(crate) id: u64,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) created_at: &'static Location<'static>,
+    pub(crate) created_in: Option<Addresses>,
+    pub(crate) is_thread: bool,
+}
+
+impl Who {
+    pub(super) fn of(g: &G, created_in: Option<Addresses>) -> Self {
+        Self {
+            id: g.id,
+            name: g.extra.as_ref().and_then(|extra| extra.name.shared()),
+            created_at: g.created_at,
+            created_in,
+            is_thread: g.is_thread(),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Strand {
+    pub(super) index: u32,
+    pub(crate) who: Who,
+    has_ended: AtomicBool,
+    present: Mutex<Present>,
+}
+
+/// How far a strand is.
+#[derive(Debug)]
+pub(super) struct Present {
+    index: u32,
+    /// What it has seen. Its own entry is there only if it has ever published an access: the many that wait for their first
+    /// event have short clocks.
+    pub(super) clock: Clock,
+    /// Its own time. It stands still at the highest number: what is accessed then counts as seen too soon.
+    time: u32,
+    /// Whether there was an access at that time.
+    has_accessed: bool,
+    /// What its next relaxed stores publish, by a release fence.
+    pub(super) fenced: Clock,
+    /// What its relaxed loads have seen, for an acquire fence.
+    pub(super) loaded: Clock,
+}
+
+impl Present {
+    /// Its clock, for others to see. What it does from now on is not among that.
+    pub(super) fn publish(&mut self) -> &mut Clock {
+        if self.has_accessed {
+            self.has_accessed = false;
+            self.clock.set(self.index, self.time);
+            self.time = self.time.saturating_add(1);
+        }
+        &mut self.clock
+    }
+
+    /// Now, at which it accesses something.
+    pub(super) fn access(&mut self) -> Epoch {
+        self.has_accessed = true;
+        self.now()
+    }
+
+    pub(super) fn now(&self) -> Epoch {
+        Epoch { strand: self.index, time: self.time }
+    }
+
+    /// The last moment at which it may have accessed anything.
+    fn last_access(&self) -> u32 {
+        self.time - u32::from(!self.has_accessed)
+    }
+
+    /// Whether that moment happens before what the strand does now.
+    pub(super) fn has_seen(&self, epoch: Epoch) -> bool {
+        epoch.strand == self.index || self.clock.has_seen(epoch)
+    }
+}
+
+impl Strand {
+    pub(super) fn present(&self) -> MutexGuard<'_, Present> {
+        lock(&self.present)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    /// What each of the two has done happens before what the other does next.
+    pub(super) fn meet(&self, other: &Self) {
+        // In the order of their indexes: two may meet two others.
+        let (first, second) = if self.index < other.index { (self, other) } else { (other, self) };
+        if first.index < second.index {
+            let (mut first, mut second) = (first.present(), second.present());
+            first.publish().meet(second.publish());
+        }
+    }
+}
+
+/// All strands of a world.
+#[derive(Default)]
+pub(super) struct Strands {
+    /// By their indexes.
+    all: Vec<Arc<Strand>>,
+    /// Of those that have ended: indexes to be used again, and the last moment at which who had it may have accessed
+    /// anything; the last that ended comes last.
+    free: VecDeque<Epoch>,
+    pub(super) by_number: ByNumber,
+}
+
+/// Of so many strands that have ended, and whose accesses nobody is known to have seen, no index is used again.
+const KEPT_BACK: usize = 1024;
+/// So many of the last that have ended are looked at for one whose index can be used again.
+const LOOKED_AT: usize = 16;
+
+impl Strands {
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.free.clear();
+        self.by_number.clear();
+    }
+
+    pub(super) fn all(&self) -> &[Arc<Strand>] {
+        &self.all
+    }
+
+    /// Makes a strand that begins with this clock.
+    pub(super) fn make(&mut self, who: Who, clock: Clock) -> Arc<Strand> {
+        let free = self.take_free(&clock);
+        let index = free.map_or(self.all.len() as u32, |free| free.strand);
+        let time = free.map_or(1, |free| free.time.saturating_add(1));
+        let (fenced, loaded) = (Clock::default(), Clock::default());
+        let present = Mutex::new(Present { index, clock, time, has_accessed: false, fenced, loaded });
+        let strand = Arc::new(Strand { index, who, has_ended: AtomicBool::new(false), present });
+        match self.all.get_mut(index as usize) {
+            Some(place) => *place = Arc::clone(&strand),
+            None => self.all.push(Arc::clone(&strand)),
+        }
+        strand
+    }
+
+    fn take_free(&mut self, clock: &Clock) -> Option<Epoch> {
+        let last = self.free.len().saturating_sub(LOOKED_AT);
+        if let Some(place) = self.free.range(last..).rposition(|&epoch| clock.has_seen(epoch)) {
+            return self.free.remove(last + place);
+        }
+        if self.free.len() > KEPT_BACK { self.free.pop_front() } else { None }
+    }
+
+    /// It does nothing more. `reuses`: others may have its index.
+    pub(super) fn end(&mut self, strand: &Strand, reuses: bool) {
+        strand.has_ended.store(true, Ordering::Relaxed);
+        if !reuses {
+            return;
+        }
+        let mut present = strand.present();
+        let last = Epoch { strand: strand.index, time: present.last_access() };
+        // Its clocks may be long, and it may be remembered for long.
+        (present.clock, present.fenced, present.loaded) = Default::default();
+        self.free.push_back(last);
+    }
+}
+
+// ---- where the strand of a goroutine is found ----
+
+/// A part of each goroutine: its strand, made at its start, or at its first deed if that was not told.
+#[cfg(feature = "race")]
+#[derive(Default)]
+pub(crate) struct Place(std::sync::OnceLock<Arc<Strand>>);
+
+#[cfg(feature = "race")]
+impl Place {
+    pub(super) fn set(&self, strand: Arc<Strand>, _number: u64, _strands: &Mutex<Strands>) {
+        assert!(self.0.set(strand).is_ok(), "a goroutine is made once");
+    }
+
+    pub(super) fn get_or_make(
+        &self,
+        _number: u64,
+        _strands: &Mutex<Strands>,
+        make: impl FnOnce() -> Arc<Strand>,
+    ) -> &Arc<Strand> {
+        self.0.get_or_init(make)
+    }
+}
+
+#[cfg(feature = "race")]
+#[derive(Default)]
+pub(super) struct ByNumber;
+
+#[cfg(feature = "race")]
+impl ByNumber {
+    fn clear(&mut self) {}
+}
+
+/// Nothing, without the feature: goroutines of an explorer, which have numbers from 1, are looked up.
+#[cfg(not(feature = "race"))]
+#[derive(Default)]
+pub(crate) struct Place;
+
+#[cfg(not(feature = "race"))]
+impl Place {
+    pub(super) fn set(&self, strand: Arc<Strand>, number: u64, strands: &Mutex<Strands>) {
+        let places = &mut lock(strands).by_number;
+        let number = number as usize;
+        if number >= places.len() {
+            places.resize(number + 1, None);
+        }
+        places[number] = Some(strand);
+    }
+
+    pub(super) fn get_or_make(
+        &self,
+        number: u64,
+        strands: &Mutex<Strands>,
+        make: impl FnOnce() -> Arc<Strand>,
+    ) -> Arc<Strand> {
+        let known = lock(strands).by_number.get(number as usize).cloned().flatten();
+        known.unwrap_or_else(|| {
+            let strand = make();
+            self.set(Arc::clone(&strand), number, strands);
+            strand
+        })
+    }
+}
+
+#[cfg(not(feature = "race"))]
+pub(super) type ByNumber = Vec<Option<Arc<Strand>>>;
