@@ -1,10 +1,14 @@
 //! What the tests of the exercises share. Nothing here has to be changed.
 
+mod inside;
+
+pub use inside::{Stack, cpu_profile, dump_if_late, goroutine_profile, profile_if_late};
+
 use std::any::Any;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -62,14 +66,37 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    within(LIMIT, f)
+}
+
+/// As [`within_limit`], with another limit.
+///
+/// # Panics
+/// As there.
+#[track_caller]
+pub fn within<T, F>(limit: Duration, f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    within_or(limit, f, || {
+        panic!("after {limit:?} it still waits, and would for ever. Who waits for whom, and who should have come?")
+    })
+}
+
+/// As [`within`], but `too_late` says what there is to say if it has not ended in time.
+#[track_caller]
+fn within_or<T, F>(limit: Duration, f: F, too_late: impl FnOnce() -> T) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     let (outcome, outcomes) = channel();
     thread::spawn(move || outcome.send(catch_unwind(AssertUnwindSafe(f))));
-    match outcomes.recv_timeout(LIMIT) {
+    match outcomes.recv_timeout(limit) {
         Ok(Ok(value)) => value,
-        Ok(Err(payload)) => panic!("{}", message(&*payload)),
-        Err(RecvTimeoutError::Timeout) => {
-            panic!("after {LIMIT:?} it still waits, and would for ever. Who waits for whom, and who should have come?")
-        }
+        Ok(Err(payload)) => resume_unwind(payload), // its message has been printed
+        Err(RecvTimeoutError::Timeout) => too_late(),
         Err(RecvTimeoutError::Disconnected) => panic!("it ended without a result"),
     }
 }
