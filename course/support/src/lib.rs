@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For how long an exercise may run.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -79,25 +79,34 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    within_or(limit, f, || {
+    within_or(later_than(limit), f, || {
         panic!("after {limit:?} it still waits, and would for ever. Who waits for whom, and who should have come?")
     })
 }
 
-/// As [`within`], but `too_late` says what there is to say if it has not ended in time.
+/// Whether so much time has passed since this call.
+fn later_than(limit: Duration) -> impl Fn() -> bool {
+    let start = Instant::now();
+    move || start.elapsed() >= limit
+}
+
+/// As [`within`], but when it is late, and what there is to say then, is told by the other two.
 #[track_caller]
-fn within_or<T, F>(limit: Duration, f: F, too_late: impl FnOnce() -> T) -> T
+fn within_or<T, F>(is_late: impl Fn() -> bool, f: F, too_late: impl FnOnce() -> T) -> T
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     let (outcome, outcomes) = channel();
     thread::spawn(move || outcome.send(catch_unwind(AssertUnwindSafe(f))));
-    match outcomes.recv_timeout(limit) {
-        Ok(Ok(value)) => value,
-        Ok(Err(payload)) => resume_unwind(payload), // its message has been printed
-        Err(RecvTimeoutError::Timeout) => too_late(),
-        Err(RecvTimeoutError::Disconnected) => panic!("it ended without a result"),
+    loop {
+        match outcomes.recv_timeout(Duration::from_millis(20)) {
+            Ok(Ok(value)) => return value,
+            Ok(Err(payload)) => resume_unwind(payload), // its message has been printed
+            Err(RecvTimeoutError::Timeout) if is_late() => return too_late(),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => panic!("it ended without a result"),
+        }
     }
 }
 
