@@ -45,6 +45,29 @@ fn every_link_leads_somewhere() {
     assert!(pages.len() >= 10 && links > 200, "{} pages with {links} links: is the book there?", pages.len());
 }
 
+/// The blocks of code of a page.
+fn blocks(html: &str) -> impl Iterator<Item = &str> {
+    html.split("<code class=\"language-")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("</code>")?.0.split_once('>'))
+        .map(|(_, code)| code)
+}
+
+#[test]
+#[ignore = "needs the built book: mdbook build course/book"]
+fn code_from_within_a_function_begins_at_the_margin() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("html");
+    let mut found = 0;
+    for (page, html) in pages(&folder) {
+        for block in blocks(&html) {
+            let mut lines = block.lines().filter(|line| !line.trim().is_empty());
+            assert!(lines.any(|line| !line.starts_with([' ', '\t'])), "{}: {block}", page.display());
+            found += 1;
+        }
+    }
+    assert!(found > 100, "{found} blocks: is the book there?");
+}
+
 #[test]
 #[ignore = "needs the built book: mdbook build course/book"]
 fn nothing_was_left_out_and_every_diagram_tells_what_it_shows() {

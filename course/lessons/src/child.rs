@@ -44,10 +44,16 @@ fn collect(command: &mut Command) -> std::io::Result<(String, String)> {
     Ok((text, child.wait()?.to_string()))
 }
 
+fn cargo_itself() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(project());
+    cargo
+}
+
 /// A command of cargo's on one of this package's examples.
 fn cargo(what: &str, example: &str, feature: &str) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([what, "--quiet", "-p", "week7", "--example", example, "--features", feature]).current_dir(project());
+    let mut cargo = cargo_itself();
+    cargo.args([what, "--quiet", "-p", "week7", "--example", example, "--features", feature]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release"); // as what is there has been built
     }
@@ -81,6 +87,27 @@ pub(crate) fn run_with_detector(example: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::Error(format!("cargo: {error}: this section needs it")))?;
     print_race(&text);
     println!("  ({status})");
+    Ok(())
+}
+
+/// Runs a program in `raced/` by `cargo race`, which refuses, and says what to install, if it cannot have std's source.
+pub(crate) fn run_by_cargo_race(example: &str) -> Result<(), Failure> {
+    println!("  cargo run --release -p cargo-race -- race run -p support --example {example}");
+    println!(
+        "  (The first time, if what it needs is there, std and lisle are built anew, which takes a minute or more.)"
+    );
+    let mut run = cargo_itself();
+    run.args(["run", "--quiet", "--release", "-p", "cargo-race", "--", "race", "run", "--quiet"]);
+    run.args(["-p", "support", "--example", example]);
+    let (text, status) = lisle::blocking(|| collect(&mut run))
+        .map_err(|error| Failure::Error(format!("cargo: {error}: this section needs it")))?;
+    print_indented(&text);
+    println!("  ({status})");
+    if !text.contains("WARNING: DATA RACE") {
+        println!(
+            "  So nothing was run. Once that is mended: cargo run --release -p week7 -- race_conditions --section cargo_race"
+        );
+    }
     Ok(())
 }
 

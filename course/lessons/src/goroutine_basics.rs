@@ -81,8 +81,9 @@ Starting a thread is a system call, and the kernel picks who runs next. Starting
 into a queue, and a switch saves a handful of registers and jumps. Memory is counted as VmRSS + VmPTE of
 /proc/self/status; the kernel's own structures for each thread, some 16 KiB, are not in it. The switch of
 goroutines is a yield between two on one worker; that of threads, two on one core that hand a turn to each
-other. Rules of thumb such as `2 KB against 2 MB` are about address space that is set aside; what counts
-is the memory that is touched.",
+other. Rules of thumb such as `2 KB against 2 MB` are about address space that is set aside, which costs
+next to nothing until it is touched. How many there can be is, for goroutines, a question of memory
+(--goroutines 1000000 takes some 5 GB); for threads, of the system's limits (ulimit -u).",
         },
     ],
 };

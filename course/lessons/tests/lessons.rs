@@ -184,6 +184,17 @@ fn races_are_found_in_unsafe_code_and_in_ordinary_runs() {
 }
 
 #[test]
+fn cargo_race_finds_the_race_or_says_what_to_install() {
+    let text = output(week7(&["race_conditions", "--section", "cargo_race"]));
+    if text.contains("(exit status: 66)") {
+        assert!(text.contains("WARNING: DATA RACE") && text.contains("raced/plain_counter.rs:"), "{text}");
+    } else {
+        assert!(text.contains("    rustup component add rust-src") && text.contains("(exit status: 2)"), "{text}");
+        assert!(text.contains("So nothing was run. Once that is mended: "), "{text}");
+    }
+}
+
+#[test]
 fn goroutine_patterns_agree_on_the_totals() {
     let folder = Folder::with_tree("patterns");
     let mut program = week7(&["goroutine_patterns", "--limit", "3"]);

@@ -1,13 +1,17 @@
 //! What the tests of the exercises share. Nothing here has to be changed.
 
+mod inside;
+
+pub use inside::{Stack, cpu_profile, dump_if_late, goroutine_profile, profile_if_late};
+
 use std::any::Any;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For how long an exercise may run.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -62,15 +66,47 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    within(LIMIT, f)
+}
+
+/// As [`within_limit`], with another limit.
+///
+/// # Panics
+/// As there.
+#[track_caller]
+pub fn within<T, F>(limit: Duration, f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    within_or(later_than(limit), f, || {
+        panic!("after {limit:?} it still waits, and would for ever. Who waits for whom, and who should have come?")
+    })
+}
+
+/// Whether so much time has passed since this call.
+fn later_than(limit: Duration) -> impl Fn() -> bool {
+    let start = Instant::now();
+    move || start.elapsed() >= limit
+}
+
+/// As [`within`], but when it is late, and what there is to say then, is told by the other two.
+#[track_caller]
+fn within_or<T, F>(is_late: impl Fn() -> bool, f: F, too_late: impl FnOnce() -> T) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     let (outcome, outcomes) = channel();
     thread::spawn(move || outcome.send(catch_unwind(AssertUnwindSafe(f))));
-    match outcomes.recv_timeout(LIMIT) {
-        Ok(Ok(value)) => value,
-        Ok(Err(payload)) => panic!("{}", message(&*payload)),
-        Err(RecvTimeoutError::Timeout) => {
-            panic!("after {LIMIT:?} it still waits, and would for ever. Who waits for whom, and who should have come?")
+    loop {
+        match outcomes.recv_timeout(Duration::from_millis(20)) {
+            Ok(Ok(value)) => return value,
+            Ok(Err(payload)) => resume_unwind(payload), // its message has been printed
+            Err(RecvTimeoutError::Timeout) if is_late() => return too_late(),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => panic!("it ended without a result"),
         }
-        Err(RecvTimeoutError::Disconnected) => panic!("it ended without a result"),
     }
 }
 

@@ -22,6 +22,7 @@ second is yours to find.",
         ("course/lessons/src/race_conditions/account.rs", include_str!("account.rs")),
         ("course/lessons/src/race_conditions/unsafe_counter.rs", include_str!("unsafe_counter.rs")),
         ("course/lessons/raced/shared_counter.rs", include_str!("../../raced/shared_counter.rs")),
+        ("course/lessons/raced/plain_counter.rs", include_str!("../../raced/plain_counter.rs")),
         ("course/lessons/refused/shared_counter.rs", include_str!("../../refused/shared_counter.rs")),
         ("course/lessons/refused/borrowed_counter.rs", include_str!("../../refused/borrowed_counter.rs")),
         ("course/lessons/refused/counted_pointer.rs", include_str!("../../refused/counted_pointer.rs")),
@@ -113,6 +114,21 @@ needed. One lock around the addition, and there is nothing to find.",
 With the feature `race` lisle watches ordinary runs, as Go does with `-race`, and reports in Go's format:
 both uses, where the goroutines were created, and exit status 66. The count may well have been right: what
 is reported is that nothing made it so.",
+        },
+        Section {
+            name: "cargo_race",
+            title: "The tool: `cargo race`, for unsafe code that tells nobody",
+            coming: "\
+The same counter with std's `UnsafeCell`, as it may stand in any crate that you use. lisle's detector is told
+nothing of it. `cargo race` builds the whole program with ThreadSanitizer, to which it explains goroutines;
+for that it needs the source of std, the compiler's component `rust-src`.",
+            run: |_| child::run_by_cargo_race("plain_counter"),
+            why: "\
+Begin with the feature `race` and the explorer, which need nothing but lisle; they see what goes through
+lisle's own cells, and the explorer replays what it has found. ThreadSanitizer sees every access to memory,
+that of C included, at the price of a build of its own and of a program that is many times slower, and
+tells of the races in this one run. In a program of yours: `cargo install --path cargo-race` in this clone,
+and then `cargo race test`.",
         },
         Section {
             name: "mutex_or_channel",
