@@ -21,8 +21,7 @@ pub(crate) struct Compiler {
     name: &'static str,
 }
 
-const COMPILERS: [Compiler; 2] =
-    [Compiler { variable: "CC", name: "cc" }, Compiler { variable: "CXX", name: "c++" }];
+const COMPILERS: [Compiler; 2] = [Compiler { variable: "CC", name: "cc" }, Compiler { variable: "CXX", name: "c++" }];
 const HANDED_ON: &str = "CARGO_RACE_";
 const FLAGS: [&str; 3] = ["-fsanitize=thread", "-fno-omit-frame-pointer", "-g1"];
 
@@ -69,7 +68,8 @@ impl Compiler {
     /// Becomes the compiler.
     pub(crate) fn call(&self, arguments: &[OsString]) -> ExitCode {
         let named = std::env::var(format!("{HANDED_ON}{}", self.variable)).unwrap_or_else(|_| self.name.to_owned());
-        let is_programs = std::env::var("CARGO_CFG_SANITIZE").is_ok_and(|all| all.split(',').any(|one| one == "thread"));
+        let is_programs =
+            std::env::var("CARGO_CFG_SANITIZE").is_ok_and(|all| all.split(',').any(|one| one == "thread"));
         let mut command = command(&named);
         command.args(arguments).args(FLAGS.iter().filter(|_| is_programs));
         eprintln!("cargo race: the C compiler {named} could not be started: {}", command.exec());

@@ -6,8 +6,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::{Command, ExitCode, Output};
 
 /// A program, and what its report must name.
-const PROGRAMS: [(&str, &[&str]); 2] =
-    [("one-worker", &["<races::Cell as races::Counter>::add()", "src/bin/races.rs:"]), ("c", &["counter_add()", "src/counter.c:"])];
+const PROGRAMS: [(&str, &[&str]); 2] = [
+    ("one-worker", &["<races::Cell as races::Counter>::add()", "src/bin/races.rs:"]),
+    ("c", &["counter_add()", "src/counter.c:"]),
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

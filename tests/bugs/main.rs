@@ -136,7 +136,13 @@ fn assert_found(name: &str) {
 #[track_caller]
 fn assert_silent(name: &str) {
     // ThreadSanitizer looks at fewer: it sees the same in all of them, and takes long.
-    let part = if cfg!(lisle_tsan) { 200 } else if cfg!(debug_assertions) { 10 } else { 1 };
+    let part = if cfg!(lisle_tsan) {
+        200
+    } else if cfg!(debug_assertions) {
+        10
+    } else {
+        1
+    };
     let schedules = SILENT / part;
     Config::new().iterations(schedules).check(bug(name).repaired);
 }
