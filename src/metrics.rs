@@ -214,10 +214,13 @@ pub fn metrics() -> Metrics {
 pub(crate) fn start_trace(scheduler: &Arc<Scheduler>, every: Duration) -> io::Result<()> {
     let scheduler = Arc::downgrade(scheduler);
     let thread = std::thread::Builder::new().name("lisle-schedtrace".into());
-    thread.spawn(move || trace(&scheduler, every)).map(drop)
+    thread.spawn(move || trace(scheduler, every)).map(drop)
 }
 
-fn trace(scheduler: &Weak<Scheduler>, every: Duration) {
+fn trace(scheduler: Weak<Scheduler>, every: Duration) {
+    let _quiet = crate::tsan::quiet();
+    // Dropped before the guard.
+    let scheduler = scheduler;
     let _service = Service::begin();
     let start = crate::clock::now();
     for turn in 0.. {

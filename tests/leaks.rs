@@ -35,6 +35,7 @@ fn leave_behind(builder: Builder, sender: lisle::channel::Sender<u32>) {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "the debug information of cargo race has shorter names")]
 fn one_that_is_left_is_told_with_its_stack_and_the_place_of_the_check() {
     let (sender, receiver) = bounded(0);
     let text = failure(|| leave_behind(Builder::new().name("late"), sender));
@@ -149,6 +150,7 @@ fn what_lisle_makes_for_itself_ends_in_time() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "the debug information of cargo race has shorter names")]
 fn a_task_of_a_pool_belongs_to_who_handed_it_in() {
     let pool = pool::Pool::builder().workers(1).queue(10).build();
     let (go_on, gate) = bounded::<()>(0);
@@ -175,6 +177,7 @@ fn a_task_of_a_pool_belongs_to_who_handed_it_in() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "the debug information of cargo race has shorter names")]
 fn goroutines_check_too() {
     let text = go(|| {
         let (sender, receiver) = bounded(0);

@@ -295,6 +295,7 @@ fn when_all_handles_are_gone_both_contexts_are_done() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_signal_ends_a_server_in_good_order() {
     if let Some(output) = in_child("a_signal_ends_a_server_in_good_order", &[]) {
         assert!(output.status.success(), "{:?}: {}", output.status, stderr(&output));

@@ -546,6 +546,20 @@ programs! {
         }
     }
 
+    silent runtimes_start_while_others_end {
+        std::thread::scope(|s| {
+            for _ in 0..3 {
+                s.spawn(|| {
+                    for _ in 0..10 {
+                        let runtime = Arc::new(lisle::Config::new().workers(1).start().unwrap());
+                        let last = Arc::clone(&runtime);
+                        runtime.go(move || { yield_now(); drop(last) }).join().unwrap();
+                    }
+                });
+            }
+        });
+    }
+
     silent a_check_of_all_interleavings_is_no_race {
         lisle::testing::check(|| {
             let lock = Mutex::new(0);

@@ -3,7 +3,7 @@
 use crate::options::Options;
 use crate::runner::{self, Tally};
 use crate::toolchain::{Toolchain, cargo};
-use crate::{Failure, RACE_STATUS, sources, symbolizer, sysroot};
+use crate::{Failure, RACE_STATUS, c_compiler, sources, symbolizer, sysroot};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -81,6 +81,7 @@ fn prepare(
     command.arg(subcommand).args(["--target", toolchain.host()]).args(rest);
     command.env_remove(format!("CARGO_TARGET_{}_RUNNER", toolchain.host().to_uppercase().replace('-', "_")));
     command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target);
+    command.envs(c_compiler::settings(toolchain.host(), target)?);
     let mut flags: Vec<String> = sysroot::FLAGS.map(str::to_owned).to_vec();
     flags.extend(CFGS.map(str::to_owned));
     flags.push(format!("--sysroot={}", sysroot.display()));

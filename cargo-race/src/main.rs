@@ -1,11 +1,12 @@
 //! `cargo race run|test|build …`: ThreadSanitizer over a whole program, unsafe code and C included.
 //!
-//! What lisle tells ThreadSanitizer about goroutines stands in `src/tsan.rs` of lisle. This program sees to the rest:
+//! What lisle tells ThreadSanitizer about goroutines stands in `src/tsan/` of lisle. This program sees to the rest:
 //!
 //! 1. ThreadSanitizer must see every access, std's included: with the std that is shipped most programs without a race
 //!    are reported. So std is built anew, once for each version of rustc, from the component rust-src ([`sources`],
 //!    [`sysroot`]). Without it nothing is run.
-//! 2. cargo is called with the flags, in a target folder of its own ([`command`]).
+//! 2. cargo is called with the flags, in a target folder of its own ([`command`]). C that build scripts compile gets the
+//!    flag, too ([`c_compiler`]).
 //! 3. cargo starts each program through this one (its setting `runner`), which has the reports written to a file, and
 //!    prints them in words of goroutines ([`runner`], [`report`]). The program's own output is its own.
 //! 4. The exit status is 66 if a race was reported, as in Go, whatever cargo says.
@@ -13,6 +14,7 @@
 //! Rejected: `-Zbuild-std` in the call of cargo (std is built for each profile and set of features, and needs the source
 //! within the toolchain's own folder); to read the reports from stderr (where the program writes, too).
 
+mod c_compiler;
 mod command;
 mod options;
 mod report;
@@ -33,7 +35,12 @@ const RACE_STATUS: u8 = 66;
 type Failure = String;
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let arguments: Vec<_> = arguments.collect();
+    if let Some(compiler) = c_compiler::called_as(&program) {
+        return compiler.call(&arguments);
+    }
     if arguments.first().is_some_and(|first| first == runner::COMMAND) {
         return runner::main(&arguments[1..]);
     }

@@ -3,6 +3,27 @@
 /// lisle's own file, so that the list that is shown is the list that counts.
 const LIST: &str = include_str!("../../src/tsan/suppressions.txt");
 
+/// What a program has to do without, and why.
+const NOT_DONE: [(&str, &str); 4] = [
+    (
+        "more than some 11,500 goroutines at once",
+        "Each takes five memory maps, of which a process has 65,530 (vm.max_map_count): the next `go` fails, and says so.",
+    ),
+    (
+        "the report of a deadlock",
+        "ThreadSanitizer has a thread of its own, and what it waits for lisle does not know: a deadlock is a program that \
+         hangs.",
+    ),
+    (
+        "CPU profiles, and stacks of goroutines that run just then",
+        "Both need signals at once. ThreadSanitizer holds them back until the program makes a system call.",
+    ),
+    (
+        "the search for goroutines that nothing can wake (debug::leaked)",
+        "It reads all memory of the process, ThreadSanitizer's included, where everything is noted that ever was.",
+    ),
+];
+
 /// A pattern of ThreadSanitizer's, and why it is there.
 #[derive(Debug, PartialEq, Eq)]
 struct Suppression {
@@ -29,6 +50,11 @@ pub(crate) fn explain() {
     }
     println!("\nlisle's scheduler, channels and locks are not looked at by access: what they order is told instead.");
     println!("More of your own: TSAN_OPTIONS=suppressions=FILE.");
+    println!("\nWhat lisle does not do under ThreadSanitizer:");
+    for (what, why) in NOT_DONE {
+        println!("\n  {what}");
+        wrap(why, 100).iter().for_each(|line| println!("      {line}"));
+    }
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

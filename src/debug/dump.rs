@@ -90,11 +90,7 @@ pub(crate) fn on_large_stack<R: Send>(f: impl FnOnce() -> io::Result<R> + Send) 
     if Worker::with_current(|worker| worker.is_none_or(|worker| worker.running().is_none())) {
         return f();
     }
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("lisle-dump".into()).spawn_scoped(scope, f)?;
-        // Joined here, not by the scope, which would wait by std's park token.
-        thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
-    })
+    crate::threads::beside("lisle-dump", f)?.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
 }
 
 /// The text form of those goroutines whose numbers are wanted.

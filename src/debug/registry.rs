@@ -656,6 +656,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
     fn a_running_goroutine_is_interrupted_and_shows_its_stack() {
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let (tell, told) = mpsc::channel();

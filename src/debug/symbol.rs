@@ -7,6 +7,7 @@
 //! Reading debug information takes more stack than a goroutine may have, so that a goroutine has it done by a thread.
 
 use crate::sched::worker::Worker;
+use crate::threads;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -70,12 +71,8 @@ fn look_up(addresses: &[usize]) {
     if Worker::with_current(|worker| worker.is_none_or(|worker| worker.running().is_none())) {
         return look();
     }
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("lisle-symbols".into()).spawn_scoped(scope, look);
-        // Joined here, not by the scope, which would wait by std's park token. Without a thread the addresses stay
-        // unknown.
-        let _ = thread.map(std::thread::ScopedJoinHandle::join);
-    });
+    // Without a thread the addresses stay unknown.
+    let _ = threads::beside("lisle-symbols", look);
 }
 
 fn look_up_one(address: usize) -> Frames {

@@ -161,11 +161,16 @@ impl Scheduler {
             this.stop();
             return Err(io::Error::new(error.kind(), format!("the schedtrace thread did not start: {error}")));
         }
+        this.list();
+        Ok(this)
+    }
+
+    fn list(self: &Arc<Self>) {
+        // Those that are gone went quietly, and so does their memory.
+        let _quiet = crate::tsan::quiet();
         let mut all = lock(&ALL);
         all.retain(|scheduler| scheduler.strong_count() > 0);
-        all.push(Arc::downgrade(&this));
-        drop(all);
-        Ok(this)
+        all.push(Arc::downgrade(self));
     }
 
     /// All but the threads.

@@ -25,7 +25,7 @@ use super::worker::{Worker, WorkerShared};
 use super::{Scheduler, deadlock, lock};
 use crate::report::{discard_payload, report};
 use crate::threads::service::{self, Service};
-use crate::tsan;
+use crate::{threads, tsan};
 use crossbeam_utils::sync::{Parker, Unparker};
 use std::collections::HashSet;
 use std::fmt;
@@ -188,11 +188,7 @@ impl Watchdog {
             ));
         };
         // Reading a symbol table takes more stack than a small goroutine may have.
-        std::thread::scope(|scope| {
-            let told = std::thread::Builder::new().spawn_scoped(scope, tell);
-            // Joined here, not by the scope, which would wait by std's park token.
-            let _ = told.map(std::thread::ScopedJoinHandle::join);
-        });
+        let _ = threads::beside("lisle-report", tell);
     }
 }
 

@@ -3,7 +3,9 @@
 //! The range is reserved once, without memory behind it (`PROT_NONE`), and is never given back: the
 //! thread-local scan and the fault handler rely on its bounds for the life of the process. Its size is a
 //! power of two and its start is aligned to that, 1 TiB if the system allows: four million default stacks.
-//! The last page of the range is never carved, so that no stack ends where the range ends.
+//! The last page of the range is never carved, so that no stack ends where the range ends; and the page before its start
+//! is ours, too, so that nobody else's memory ends where the range begins: a pointer to that end, in a thread-local, would
+//! look like one to a goroutine's stack.
 
 use super::{PAGE, StackError};
 use std::io;
@@ -46,17 +48,17 @@ impl Range {
         Err(StackError::Reserve { errno })
     }
 
-    /// Reserves twice the length and gives back what lies outside the aligned half.
+    /// Reserves twice the length, and gives back what lies outside the aligned half and the page before it.
     fn reserve_exactly(shift: u32) -> io::Result<usize> {
         let length = 1_usize << shift;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice touches nobody's memory.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), 2 * length, libc::PROT_NONE, flags, -1, 0) };
+        let at = unsafe { libc::mmap(std::ptr::null_mut(), 2 * length + PAGE, libc::PROT_NONE, flags, -1, 0) };
         if at == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let start = at.addr().next_multiple_of(length);
-        for (from, to) in [(at.addr(), start), (start + length, at.addr() + 2 * length)] {
+        let start = (at.addr() + PAGE).next_multiple_of(length);
+        for (from, to) in [(at.addr(), start - PAGE), (start + length, at.addr() + 2 * length + PAGE)] {
             if to > from {
                 // SAFETY: a part of the mapping just made, which nobody else knows.
                 unsafe { libc::munmap(at.with_addr(from), to - from) };
@@ -104,4 +106,19 @@ impl Range {
 /// The system's limit on memory maps, for messages.
 pub(crate) fn max_map_count() -> String {
     std::fs::read_to_string("/proc/sys/vm/max_map_count").map_or_else(|_| "?".into(), |text| text.trim().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_elses_memory_ends_where_the_range_begins() {
+        let (start, _) = range().unwrap().bounds();
+        let before = std::ptr::without_provenance_mut(start - PAGE);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+        // SAFETY: it replaces nothing.
+        let mapped = unsafe { libc::mmap(before, PAGE, libc::PROT_NONE, flags, -1, 0) };
+        assert_eq!((mapped, io::Error::last_os_error().raw_os_error()), (libc::MAP_FAILED, Some(libc::EEXIST)));
+    }
 }

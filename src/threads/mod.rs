@@ -6,7 +6,8 @@ pub(crate) mod creation;
 pub(crate) mod parker;
 pub(crate) mod service;
 
-use std::fs;
+use crate::tsan;
+use std::{fs, io, thread};
 
 /// The numbers of all threads of the process, sorted. `None`: the system does not tell, or not reliably just now.
 pub(crate) fn of_process() -> Option<Vec<libc::pid_t>> {
@@ -19,6 +20,18 @@ pub(crate) fn of_process() -> Option<Vec<libc::pid_t>> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let count: usize = status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()?;
     (count == threads.len()).then_some(threads)
+}
+
+/// Calls `f` on a thread of its own, and blocks the caller's thread meanwhile: for what takes more stack than a goroutine may
+/// have. The inner result is what `f` gave, or its panic.
+pub(crate) fn beside<R: Send>(name: &str, f: impl FnOnce() -> R + Send) -> io::Result<thread::Result<R>> {
+    // The thread's start and end are edges, whoever calls.
+    let _loud = tsan::loud();
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, f)?;
+        // Joined here, not by the scope, which would wait by std's park token.
+        Ok(thread.join())
+    })
 }
 
 #[cfg(test)]

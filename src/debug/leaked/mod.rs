@@ -95,7 +95,7 @@ impl std::fmt::Display for Leak {
 ///
 /// # Errors
 /// The system refuses a copy of the process (`fork`), memory for it, or to read its own memory (`process_vm_readv`,
-/// `/proc/self/maps`, `/proc/self/pagemap`); or it takes longer than two minutes.
+/// `/proc/self/maps`, `/proc/self/pagemap`); or it takes longer than two minutes; or the program runs under `cargo race`.
 ///
 /// ```
 /// # #[inline(never)] fn make() {
@@ -131,6 +131,11 @@ pub fn leaked() -> io::Result<Vec<Leak>> {
 
 /// Their numbers. Not from a goroutine, whose stack may be too small.
 pub(crate) fn ids() -> io::Result<HashSet<u64>> {
+    if crate::tsan::IS_ON {
+        let text = "ThreadSanitizer keeps memory of its own for all that the program has: no leaks are looked for under \
+                    cargo race";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let first = look()?;
