@@ -277,6 +277,10 @@ fn wait_for(child: libc::pid_t) -> io::Result<()> {
             }
             0 => std::thread::sleep(Duration::from_micros(500)),
             _ if libc::WIFEXITED(status) => return Ok(()),
+            _ if start.elapsed() > PATIENCE => {
+                let text = format!("the copy of the process was not done with its memory after {PATIENCE:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
             _ => return Err(io::Error::other(format!("the copy of the process ended with status {status:#x}"))),
         }
     }
