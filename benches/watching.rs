@@ -53,7 +53,9 @@ fn time_of_work(is_profiled: bool) -> f64 {
     let start = used();
     work();
     let took = used() - start;
-    profile.map(|profile| profile.stop(std::io::sink()).unwrap());
+    if let Some(profile) = profile {
+        profile.stop(std::io::sink()).unwrap();
+    }
     took.as_secs_f64()
 }
 
@@ -61,9 +63,9 @@ fn cpu_profile() {
     work();
     let pair = |index: usize| {
         // By turns, lest whatever drifts counts for one of them.
-        let first = time_of_work(index % 2 == 0);
-        let second = time_of_work(index % 2 == 1);
-        let (with, without) = if index % 2 == 0 { (first, second) } else { (second, first) };
+        let is_first = index.is_multiple_of(2);
+        let (first, second) = (time_of_work(is_first), time_of_work(!is_first));
+        let (with, without) = if is_first { (first, second) } else { (second, first) };
         (with / without - 1.0) * 100.0
     };
     let mut all: Vec<f64> = (0..PAIRS).map(pair).collect();

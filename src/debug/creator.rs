@@ -24,11 +24,14 @@ use std::os::fd::AsRawFd;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+/// What was found for a place.
+type Known = HashMap<&'static Location<'static>, Option<Arc<str>>>;
+
 /// The function that called `go` there, if it is known. `closure` is the name of the type that was handed over.
 ///
 /// Takes more stack than a goroutine has.
 pub(crate) fn function(site: &'static Location<'static>, closure: &'static str) -> Option<Arc<str>> {
-    static KNOWN: Mutex<Option<HashMap<&'static Location<'static>, Option<Arc<str>>>>> = Mutex::new(None);
+    static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = known().get_or_insert_default().get(site) {
         return found.clone();
