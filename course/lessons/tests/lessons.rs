@@ -103,6 +103,30 @@ fn a_section_that_is_not_there_is_named_with_those_that_are() {
 }
 
 #[test]
+fn a_lesson_that_is_not_there_is_named_with_those_that_are() {
+    let output = week7(&["nonsense"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.starts_with("there is no lesson `nonsense`. There are:\n"), "{text}");
+    for lesson in ["1  goroutine_basics ", "5  goroutine_practice ", "cargo run --release -p week7 -- goroutine_basics"]
+    {
+        assert!(text.contains(lesson), "{text}");
+    }
+}
+
+#[test]
+fn lessons_go_by_their_numbers_too() {
+    assert_eq!(output(week7(&["2", "--list"])), output(week7(&["waitgroups", "--list"])));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told_and_not_counted() {
+    let output = week7(&["waitgroups", "--section", "dynamic_work", "/no/such/folder"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/folder: No such file"));
+}
+
+#[test]
 fn goroutine_basics_compares_goroutines_and_threads() {
     let text = output(week7(&["goroutine_basics", "--goroutines", "1000", "--threads", "50"]));
     assert!(text.contains("1, 4, 9") && text.contains("A1 B1 A2 B2 A3 B3"), "{text}");
