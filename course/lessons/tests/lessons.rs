@@ -179,7 +179,7 @@ fn race_conditions_shows_what_is_refused_and_what_is_lost() {
     assert!(!lost.ends_with("lost: 0"), "{lost}");
     let lost = text.lines().find(|line| line.starts_with("fetch_add")).expect("a line");
     assert!(lost.ends_with("lost: 0"), "{lost}");
-    assert!(text.contains(": it paid out more than it had"), "{text}");
+    assert_lines(&text, &["check, then act:    -500 are left of 500: it paid out more than it had"]);
     assert_lines(&text, &["both under a lock:  0 are left of 500"]);
     assert_eq!(text.matches("ns for each addition; total 400000").count(), 4, "{text}");
 }
@@ -227,12 +227,14 @@ fn goroutine_patterns_agree_on_the_totals() {
     assert_eq!(text.matches("24 words in 68 bytes, digest ").count(), 2, "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("same totals; ")).count(), 5, "{text}");
     assert_eq!(text.matches(", speed-up ").count(), 5, "{text}");
+    assert!(text.contains("2 goroutine(s) that were created in the closure at course/lessons/"), "{text}");
     assert_lines(
         &text,
         &[
             "after 100 leaky searches: 200 goroutines are left over",
             "after 100 clean searches: 0 goroutines are left over",
             "    goroutines left over: the test has returned, and these wait for ever",
+            "  (exit status: 101)",
             "clean: nothing was found in 2000 schedules",
             "working on 12 files; Ctrl-C stops early",
             "done, and no Ctrl-C came",
