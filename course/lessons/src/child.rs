@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("deadlocks", crate::goroutine_practice::look_inside::deadlocks),
     ("explores_payments", crate::race_conditions::explores_payments),
     ("forgets_to_wait", crate::waitgroups::forgets_to_wait),
+    ("leaves_goroutines", crate::goroutine_patterns::leaks::leaves_goroutines),
 ];
 
 /// Runs one in this process: what the command `week7 program NAME` does.
@@ -54,10 +55,9 @@ fn cargo_itself() -> Command {
 fn cargo(what: &str, example: &str, feature: &str) -> Command {
     let mut cargo = cargo_itself();
     cargo.args([what, "--quiet", "-p", "week7", "--example", example, "--features", feature]);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release"); // as what is there has been built
-    }
-    println!("  cargo {what} -p week7 --example {example} --features {feature}");
+    let release = if cfg!(debug_assertions) { "" } else { "--release " }; // as what is there has been built
+    cargo.args(release.split_whitespace());
+    println!("  cargo {what} {release}-p week7 --example {example} --features {feature}");
     cargo
 }
 

@@ -19,6 +19,7 @@ mod race_conditions;
 mod screen;
 mod waitgroups;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 use lesson::{Lesson, Options, Selection};
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Starting goroutines, closures, life cycle and scheduling; goroutines against threads, measured
-    #[command(name = "goroutine_basics")]
+    #[command(name = "goroutine_basics", alias = "1")]
     GoroutineBasics {
         #[command(flatten)]
         sections: Sections,
@@ -50,7 +51,7 @@ enum Command {
         threads: u32,
     },
     /// Waiting for goroutines: fundamentals, coordination, cleanup, errors, work that makes more work
-    #[command(name = "waitgroups")]
+    #[command(name = "waitgroups", alias = "2")]
     WaitGroups {
         #[command(flatten)]
         sections: Sections,
@@ -58,13 +59,13 @@ enum Command {
         folder: Option<PathBuf>,
     },
     /// Data races and what is left of them in Rust, the tools that find it; mutex or channel, measured
-    #[command(name = "race_conditions")]
+    #[command(name = "race_conditions", alias = "3")]
     RaceConditions {
         #[command(flatten)]
         sections: Sections,
     },
     /// Worker pool, producer and consumers, bounded parallelism, pipeline, leaks, graceful shutdown
-    #[command(name = "goroutine_patterns")]
+    #[command(name = "goroutine_patterns", alias = "4")]
     GoroutinePatterns {
         #[command(flatten)]
         sections: Sections,
@@ -76,7 +77,7 @@ enum Command {
         limit: Option<usize>,
     },
     /// A link checker, grown step by step: bounded parallelism, timeouts, retries, cancellation, dump, profiles
-    #[command(name = "goroutine_practice")]
+    #[command(name = "goroutine_practice", alias = "5")]
     GoroutinePractice {
         #[command(flatten)]
         sections: Sections,
@@ -100,7 +101,10 @@ struct Sections {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
     if arguments.list {
         lesson::ALL.into_iter().for_each(lesson::list);
         return ExitCode::SUCCESS;
@@ -117,6 +121,21 @@ fn main() -> ExitCode {
             lesson::show(lesson, &Selection { names: sections.sections, pauses: !sections.no_pause }, &options)
         }
     }
+}
+
+/// Says what is wrong with the command line. A lesson that is not there is told with those that are.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) {
+        eprintln!("there is no lesson `{name}`. There are:");
+        for (number, lesson) in (1..).zip(lesson::ALL) {
+            eprintln!("  {number}  {:<20} {}", lesson.name, lesson.title);
+        }
+        eprintln!("For example: cargo run --release -p week7 -- {}", lesson::ALL[0].name);
+        return ExitCode::from(2);
+    }
+    // Help goes to stdout, and is no error.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 impl Command {

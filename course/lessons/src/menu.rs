@@ -64,19 +64,32 @@ by dropping the last sender, and pipelines; select!, timers as channels, fan-in 
 are here, too: cargo doc --open, module `channel`. The book's last page is the door.";
 
 fn choose(progress: &Progress) -> ExitCode {
-    let Some(answer) = screen::ask("Which lesson? A number; Enter for the next one; q ends: ") else {
-        return ExitCode::SUCCESS;
-    };
-    let chosen = match answer.as_str() {
-        "" => next(progress).unwrap_or(ALL[0]),
-        "q" => return ExitCode::SUCCESS,
-        number => match number.parse().ok().and_then(|number: usize| ALL.get(number.checked_sub(1)?)) {
-            Some(lesson) => lesson,
-            None => {
-                eprintln!("`{number}` is none of 1 to {}", ALL.len());
-                return ExitCode::from(2);
-            }
-        },
-    };
-    lesson::show(chosen, &Selection { names: Vec::new(), pauses: true }, &Options::default())
+    loop {
+        let Some(answer) = screen::ask("Which lesson? Its number; Enter goes on where you are; q ends: ") else {
+            return ExitCode::SUCCESS;
+        };
+        let (lesson, names) = match answer.as_str() {
+            "q" => return ExitCode::SUCCESS,
+            "" => next(progress).map_or((ALL[0], Vec::new()), |lesson| (lesson, unseen(progress, lesson))),
+            chosen => match numbered_or_named(chosen) {
+                Some(lesson) => (lesson, Vec::new()),
+                None => {
+                    screen::line(&format!("`{chosen}` is no lesson: there are 1 to {}.", ALL.len()));
+                    continue;
+                }
+            },
+        };
+        return lesson::show(lesson, &Selection { names, pauses: true }, &Options::default());
+    }
+}
+
+fn numbered_or_named(chosen: &str) -> Option<&'static Lesson> {
+    let by_number = || ALL.get(chosen.parse::<usize>().ok()?.checked_sub(1)?).copied();
+    ALL.into_iter().find(|lesson| lesson.name == chosen).or_else(by_number)
+}
+
+/// The names of the sections that were not seen yet.
+fn unseen(progress: &Progress, lesson: &Lesson) -> Vec<String> {
+    let sections = lesson.sections.iter().filter(|section| !progress.has_passed(lesson.name, section.name));
+    sections.map(|section| section.name.to_owned()).collect()
 }

@@ -1,7 +1,7 @@
 //! Lesson 2: waiting for goroutines.
 
 use crate::child;
-use crate::lesson::{Lesson, Options, Outcome, Section};
+use crate::lesson::{Failure, Lesson, Options, Outcome, Section};
 use lisle::channel::{self, RecvTimeoutError};
 use lisle::errgroup::Group;
 use lisle::sync::{Semaphore, WaitGroup};
@@ -159,12 +159,15 @@ struct Tree {
     folders: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
+    unreadable: AtomicU64,
 }
 
 fn dynamic_work(options: &Options) -> Outcome {
+    let folder = &options.folder;
+    list(folder).map_err(|error| Failure::Error(format!("{}: {error}", folder.display())))?;
     let tree = Arc::new(Tree::default());
     let places = Arc::new(Semaphore::new(8));
-    visit(options.folder.clone(), &tree, &places);
+    visit(folder.clone(), &tree, &places);
     tree.group.wait();
     println!(
         "{} folders, {} files, {} bytes, with a goroutine for each folder",
@@ -172,6 +175,10 @@ fn dynamic_work(options: &Options) -> Outcome {
         tree.files.load(Ordering::Relaxed),
         tree.bytes.load(Ordering::Relaxed)
     );
+    match tree.unreadable.load(Ordering::Relaxed) {
+        0 => {}
+        unreadable => println!("{unreadable} of the folders could not be read"),
+    }
     Ok(())
 }
 
@@ -181,8 +188,12 @@ fn visit(folder: PathBuf, tree: &Arc<Tree>, places: &Arc<Semaphore>) {
     tree.group.go(move || {
         shared.folders.fetch_add(1, Ordering::Relaxed);
         let place = places.acquire(1);
-        let entries = lisle::blocking(|| list(&folder)).unwrap_or_default();
+        let entries = lisle::blocking(|| list(&folder));
         drop(place);
+        let Ok(entries) = entries else {
+            shared.unreadable.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
         for (path, size) in entries {
             match size {
                 Some(size) => {

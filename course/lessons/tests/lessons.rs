@@ -103,6 +103,30 @@ fn a_section_that_is_not_there_is_named_with_those_that_are() {
 }
 
 #[test]
+fn a_lesson_that_is_not_there_is_named_with_those_that_are() {
+    let output = week7(&["nonsense"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.starts_with("there is no lesson `nonsense`. There are:\n"), "{text}");
+    for lesson in ["1  goroutine_basics ", "5  goroutine_practice ", "cargo run --release -p week7 -- goroutine_basics"]
+    {
+        assert!(text.contains(lesson), "{text}");
+    }
+}
+
+#[test]
+fn lessons_go_by_their_numbers_too() {
+    assert_eq!(output(week7(&["2", "--list"])), output(week7(&["waitgroups", "--list"])));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told_and_not_counted() {
+    let output = week7(&["waitgroups", "--section", "dynamic_work", "/no/such/folder"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/folder: No such file"));
+}
+
+#[test]
 fn goroutine_basics_compares_goroutines_and_threads() {
     let text = output(week7(&["goroutine_basics", "--goroutines", "1000", "--threads", "50"]));
     assert!(text.contains("1, 4, 9") && text.contains("A1 B1 A2 B2 A3 B3"), "{text}");
@@ -155,7 +179,7 @@ fn race_conditions_shows_what_is_refused_and_what_is_lost() {
     assert!(!lost.ends_with("lost: 0"), "{lost}");
     let lost = text.lines().find(|line| line.starts_with("fetch_add")).expect("a line");
     assert!(lost.ends_with("lost: 0"), "{lost}");
-    assert!(text.contains(": it paid out more than it had"), "{text}");
+    assert_lines(&text, &["check, then act:    -500 are left of 500: it paid out more than it had"]);
     assert_lines(&text, &["both under a lock:  0 are left of 500"]);
     assert_eq!(text.matches("ns for each addition; total 400000").count(), 4, "{text}");
 }
@@ -203,12 +227,14 @@ fn goroutine_patterns_agree_on_the_totals() {
     assert_eq!(text.matches("24 words in 68 bytes, digest ").count(), 2, "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("same totals; ")).count(), 5, "{text}");
     assert_eq!(text.matches(", speed-up ").count(), 5, "{text}");
+    assert!(text.contains("2 goroutine(s) that were created in the closure at course/lessons/"), "{text}");
     assert_lines(
         &text,
         &[
             "after 100 leaky searches: 200 goroutines are left over",
             "after 100 clean searches: 0 goroutines are left over",
             "    goroutines left over: the test has returned, and these wait for ever",
+            "  (exit status: 101)",
             "clean: nothing was found in 2000 schedules",
             "working on 12 files; Ctrl-C stops early",
             "done, and no Ctrl-C came",

@@ -1,6 +1,6 @@
 //! Goroutines that nobody waits for and that wait for nobody who comes; and how a context ends them.
 
-use crate::child::MOMENT;
+use crate::child::{self, MOMENT};
 use crate::lesson::{Options, Outcome};
 use lisle::channel::{Receiver, bounded};
 use lisle::context::{self, Context};
@@ -52,10 +52,19 @@ pub(super) fn leaks(_: &Options) -> Outcome {
     sleep(MOMENT);
     println!("after 100 clean searches: {} goroutines are left over", lisle::num_goroutines() - before);
     drop(kept);
-    println!("and as a test would find it:");
+    println!("and as the explorer would find it, in a test:");
     leak_check();
+    println!("and as any test would, in a process of its own: week7 program leaves_goroutines");
+    child::start("leaves_goroutines", &[("RUST_BACKTRACE", "0")])?;
     Ok(())
 }
+
+// ANCHOR: leaks
+/// Fails, and says who was left behind.
+pub(crate) fn leaves_goroutines() {
+    let (_, _kept) = lisle::testing::assert_no_leaks(leaky_search);
+}
+// ANCHOR_END: leaks
 
 fn leak_check() {
     // ANCHOR: leaks

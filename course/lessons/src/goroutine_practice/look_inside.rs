@@ -89,7 +89,8 @@ fn of_this_lesson(profile: &str) -> String {
         let calls: Vec<_> = stack.lines().filter(|line| line.contains("goroutine_practice::")).collect();
         if let (Some((count, _)), false) = (stack.split_once(" @ "), calls.is_empty()) {
             let count = count.rsplit('\n').next().unwrap_or_default();
-            shown += &format!("\n{count} goroutines in\n  {}", calls.join("\n  "));
+            let goroutines = if count == "1" { "goroutine" } else { "goroutines" };
+            shown += &format!("\n{count} {goroutines} in\n  {}", calls.join("\n  "));
         }
     }
     shown

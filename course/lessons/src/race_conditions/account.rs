@@ -1,9 +1,10 @@
 //! An account that pays out more than it has, and one that does not.
 
-use crate::child;
+use crate::child::{self, MOMENT};
 use crate::lesson::{Options, Outcome};
 use lisle::sync::Mutex;
 use lisle::testing::{Config, Strategy, check};
+use lisle::time::sleep;
 
 // ANCHOR: check_then_act
 struct Account(Mutex<i64>);
@@ -30,7 +31,7 @@ impl Account {
 
 fn careless(account: &Account) {
     if account.balance() >= 100 {
-        lisle::yield_now(); // to think it over: the lock is free, and what we know grows old
+        sleep(MOMENT); // to think it over: the lock is free, and what we know grows old
         account.take(100);
     }
 }
