@@ -240,6 +240,7 @@ fn an_address_that_others_can_reach_must_be_meant() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_second_cpu_profile_at_a_time_is_refused_and_a_client_that_goes_away_ends_its_own() {
     let _one = one_cpu_profile_at_a_time();
     let ask = || {
@@ -341,6 +342,7 @@ fn a_cpu_profile_has_threads_that_are_not_workers_those_of_blocking_calls_with_w
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_number_and_labels() {
     let _one = one_cpu_profile_at_a_time();
     let stop = Arc::new(AtomicBool::new(false));
@@ -369,6 +371,7 @@ fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_number_and_label
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_cpu_profile_as_text_names_the_functions_that_compute() {
     let _one = one_cpu_profile_at_a_time();
     let stop = Arc::new(AtomicBool::new(false));
