@@ -317,6 +317,7 @@ fn burn_elsewhere(stop: &AtomicBool) -> u64 {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_cpu_profile_has_threads_that_are_not_workers_those_of_blocking_calls_with_whole_stacks() {
     let _one = one_cpu_profile_at_a_time();
     let stop = AtomicBool::new(false);
