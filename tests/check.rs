@@ -341,6 +341,7 @@ fn assert_same_outcomes(full: bool, program: impl Fn() -> u64 + Send + Sync + Co
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "the same schedules as without ThreadSanitizer, in an hour")]
 fn what_the_exhaustive_search_leaves_out_has_no_other_outcome() {
     // What two goroutines read of each other's variables.
     assert_same_outcomes(true, || {
@@ -468,6 +469,7 @@ fn all_outcomes(config: Config, programs: &[Vec<u64>]) -> (std::collections::BTr
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "the same schedules as without ThreadSanitizer, in an hour")]
 fn programs_made_at_random_have_all_their_outcomes_in_the_reduced_search() {
     let mut state = 1_u64;
     let mut random = || {

@@ -142,6 +142,7 @@ fn spin(stop: &AtomicBool) {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_dump_shows_stuck_workers_and_who_waits_behind_them() {
     let runtime = common::one_worker();
     let stop = Arc::new(AtomicBool::new(false));
@@ -556,6 +557,7 @@ fn quit_myself() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn sigquit_dumps_and_ends_with_status_2_even_if_all_workers_are_stuck() {
     let name = "sigquit_dumps_and_ends_with_status_2_even_if_all_workers_are_stuck";
     if let Some(output) = in_child(name, &[("LISLE_WORKERS", "1")]) {

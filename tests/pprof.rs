@@ -256,6 +256,7 @@ fn client_that_profiles() -> TcpStream {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_second_cpu_profile_at_a_time_is_refused_and_a_client_that_goes_away_ends_its_own() {
     let _one = one_cpu_profile_at_a_time();
     let first = client_that_profiles();
@@ -337,6 +338,7 @@ fn burn_elsewhere(stop: &AtomicBool) -> u64 {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_cpu_profile_has_threads_that_are_not_workers_those_of_blocking_calls_with_whole_stacks() {
     let _one = one_cpu_profile_at_a_time();
     let stop = AtomicBool::new(false);
@@ -441,6 +443,7 @@ fn a_goroutine_with_the_smallest_stack_can_take_every_profile() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_number_and_labels() {
     let _one = one_cpu_profile_at_a_time();
     let stop = Arc::new(AtomicBool::new(false));
@@ -469,6 +472,7 @@ fn a_cpu_profile_has_stacks_from_the_goroutines_closure_on_with_number_and_label
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer holds signals back")]
 fn a_cpu_profile_as_text_names_the_functions_that_compute() {
     let _one = one_cpu_profile_at_a_time();
     let stop = Arc::new(AtomicBool::new(false));

@@ -1,4 +1,7 @@
 //! Signals. Those that are really sent go to a child process: they belong to the process as a whole.
+//!
+//! ThreadSanitizer holds them back.
+#![cfg(not(lisle_tsan))]
 
 mod common;
 

@@ -15,8 +15,9 @@ const NOT_DONE: [(&str, &str); 4] = [
          hangs.",
     ),
     (
-        "CPU profiles, and stacks of goroutines that run just then",
-        "Both need signals at once. ThreadSanitizer holds them back until the program makes a system call.",
+        "signals, CPU profiles, and stacks of goroutines that run just then",
+        "ThreadSanitizer holds a signal back until the thread that got it calls the C library next. One that waits in \
+         lisle or in std does not.",
     ),
     (
         "the search for goroutines that nothing can wake (debug::leaked)",

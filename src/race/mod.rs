@@ -19,6 +19,9 @@
 //!
 //! Without the feature, and outside of `check`, nothing is looked at, and what is paid is a compare and a branch at most.
 //!
+//! For whole programs, with all their unsafe code and their C, there is `cargo race run|test|build`: ThreadSanitizer, to
+//! which goroutines are explained. It sees [`Cell`] and [`cell::UnsafeCell`](crate::cell), too.
+//!
 //! # What the feature costs
 //! Measured by `cargo bench --bench race` on two shared cores that had other work, so roughly: a message without a buffer
 //! takes twice as long (85 and 165 ns), through a buffer 3 to 13 times (10 to 19, and 65 to 125 ns), an uncontended lock 7 to

@@ -8,8 +8,13 @@
 //! `LISLE_RENEW=1 cargo test --release --test bugs table` from what is measured here.
 
 mod blocking;
+#[cfg(lisle_tsan)]
+#[path = "../common/mod.rs"]
+mod common;
 mod messages;
 mod order;
+#[cfg(lisle_tsan)]
+mod ordinary_runs;
 mod races;
 
 use lisle::testing::FailureKind::{self, Deadlock, LeftOver, LostWakeup, Panic, Race};
