@@ -202,7 +202,8 @@ impl Heap {
         let bit = self.last_begin(region, address)?;
         let header = region.start + (bit - region.bits) * GRAIN;
         let end = header + (word(header + WORD) & !FLAGS).max(GRAIN);
-        let is_free = region.kind == Kind::Heap && end < region.end && word(end + WORD) & PREVIOUS_IN_USE == 0;
+        // The last block is nobody's: what has not been given out yet, or, where the allocator went on elsewhere, a mark.
+        let is_free = region.kind == Kind::Heap && (end >= region.end || word(end + WORD) & PREVIOUS_IN_USE == 0);
         // A block ends within the next one's header, whose first word is its own.
         let block = Block { start: header + 2 * WORD, end: (end + WORD).min(region.end) };
         let was_freed = region.kind == Kind::Heap && self.is_listed_as_free(block);
