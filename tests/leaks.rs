@@ -3,7 +3,7 @@
 mod common;
 
 use common::text_of;
-use lisle::channel::bounded;
+use lisle::channel::{TryRecvError, bounded};
 use lisle::sync::WaitGroup;
 use lisle::testing::{LeakCheck, assert_no_leaks};
 use lisle::{Builder, context, errgroup, go, pool, time};
@@ -43,6 +43,27 @@ fn one_that_is_left_is_told_with_its_stack_and_the_place_of_the_check() {
     assert!(text.contains("[chan send, name \"late\", labels {leak check "), "{text}");
     assert!(text.contains("leaks::send_to_nobody(...)\n"), "{text}");
     drop(receiver);
+}
+
+#[test]
+fn one_that_goes_on_all_the_time_is_seen() {
+    for _ in 0..100 {
+        let (stop, stopped) = bounded::<()>(0);
+        let (starts, started) = bounded(0);
+        let check = LeakCheck::new().grace(Duration::from_millis(1));
+        let leave_busy = || {
+            go(move || {
+                starts.send(()).unwrap();
+                while stopped.try_recv() == Err(TryRecvError::Empty) {
+                    lisle::yield_now();
+                }
+            });
+            started.recv().unwrap();
+        };
+        let text = text_of(catch_unwind(AssertUnwindSafe(|| check.run(leave_busy))).expect_err("a leak"));
+        assert!(text.contains("labels {leak check "), "{text}");
+        drop(stop);
+    }
 }
 
 #[test]
