@@ -3,11 +3,13 @@
 mod common;
 
 use common::text_of;
-use lisle::channel::bounded;
+use lisle::channel::{TryRecvError, bounded};
 use lisle::sync::WaitGroup;
 use lisle::testing::{LeakCheck, assert_no_leaks};
 use lisle::{Builder, context, errgroup, go, pool, time};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -44,6 +46,51 @@ fn one_that_is_left_is_told_with_its_stack_and_the_place_of_the_check() {
     assert!(text.contains("[chan send, name \"late\", labels {leak check "), "{text}");
     assert!(text.contains("leaks::send_to_nobody(...)\n"), "{text}");
     drop(receiver);
+}
+
+#[test]
+fn one_that_goes_on_all_the_time_is_seen() {
+    for _ in 0..30 {
+        let (stop, stopped) = bounded::<()>(0);
+        let (starts, started) = bounded(0);
+        let check = LeakCheck::new().grace(Duration::from_millis(1));
+        let leave_busy = || {
+            go(move || {
+                starts.send(()).unwrap();
+                while stopped.try_recv() == Err(TryRecvError::Empty) {
+                    lisle::yield_now();
+                }
+            });
+            started.recv().unwrap();
+        };
+        let text = text_of(catch_unwind(AssertUnwindSafe(|| check.run(leave_busy))).expect_err("a leak"));
+        assert!(text.contains("labels {leak check "), "{text}");
+        drop(stop);
+    }
+}
+
+#[test]
+fn one_that_has_not_started_is_waited_for_while_others_end() {
+    for _ in 0..30 {
+        let (stop, stopped) = bounded::<()>(0);
+        let wait = |_| {
+            go({
+                let stopped = stopped.clone();
+                move || drop(stopped.recv())
+            })
+        };
+        let others: Vec<_> = (0..300).map(wait).collect();
+        let waits = |goroutine: lisle::Goroutine| goroutine.wait_reason() == lisle::WaitReason::ChannelReceive;
+        others.iter().for_each(|other| common::until(|| waits(other.goroutine())));
+        let ended = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&ended);
+        assert_no_leaks(move || {
+            drop(stop);
+            drop(go(move || flag.store(true, Ordering::Relaxed)));
+        });
+        assert!(ended.load(Ordering::Relaxed));
+        others.into_iter().for_each(|other| other.join().unwrap());
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@
 //!   number of the slice before; the numbers of one worker only grow, and a goroutine has one worker. The registers are
 //!   those of this wait, since they are stored before the state. Labels change on the goroutine's own stack only.
 //!
+//! Of one that has gone on each time, there remains what does not change, and its labels, if they lie where they did.
+//!
 //! The stores are ordered by compiler fences, and by the processor (x86-64 keeps the order of stores, and that of the
 //! kernel's loads). What is not believed is copied again; a goroutine that changes each time is running.
 //!
@@ -485,7 +487,9 @@ impl Visit {
             if !is_still {
                 // It runs each time that we look.
                 snapshot.state = State::Running;
-                snapshot.labels = "";
+                if now.labels != candidate.seen.labels {
+                    snapshot.labels = "";
+                }
             } else if candidate.stack_length > 0 {
                 let sp = candidate.seen.registers.sp;
                 let stack = StackMemory {

@@ -572,15 +572,19 @@ impl Worker {
         Counters::bump(&self.shared.counters.spawned);
     }
 
-    /// A goroutine that started here is about to be no more.
+    /// A goroutine that started here is about to be no more. (Who finds it counted as finished finds it counted as started no
+    /// more: else `Scheduler::unstarted` would say less than there are.)
     pub(crate) fn count_end(&self) {
-        Counters::bump(&self.shared.counters.finished);
+        let Counters { started, finished, .. } = &*self.shared.counters;
+        started.store(started.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        Counters::bump(finished);
     }
 
     /// Takes back a `count_end` that was too early.
     pub(crate) fn uncount_end(&self) {
-        let finished = &self.shared.counters.finished;
+        let Counters { started, finished, .. } = &*self.shared.counters;
         finished.store(finished.load(Ordering::Relaxed) - 1, Ordering::Release);
+        started.store(started.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// The running goroutine yields.
@@ -768,8 +772,6 @@ impl Worker {
         } else {
             self.stacks.borrow_mut().give(stack);
         }
-        let started = &self.shared.counters.started;
-        started.store(started.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         drop(g);
         if !self.local_starved.borrow().is_empty() {
             self.retry_local_starved();
