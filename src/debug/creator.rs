@@ -243,6 +243,8 @@ mod tests {
 
     #[test]
     fn the_type_of_a_closure_tells_where_it_is_written() {
+        let own = std::any::type_name_of_val(&|| ());
+        assert!(own.ends_with("::the_type_of_a_closure_tells_where_it_is_written::{{closure}}"), "{own}");
         assert_eq!(by_closure("server::main::{{closure}}"), Some("server::main"));
         assert_eq!(by_closure("server::main::{{closure}}::{{closure}}"), Some("server::main::{{closure}}"));
         assert_eq!(by_closure("<server::Pool<u8> as server::Run>::run::{{closure}}"), Some("<server::Pool<u8> as server::Run>::run"));
