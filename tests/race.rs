@@ -613,6 +613,21 @@ mod in_ordinary_runs {
     }
 
     #[test]
+    fn a_setting_that_is_none_is_told_though_there_is_no_race() {
+        let test = "a_setting_that_is_none_is_told_though_there_is_no_race";
+        let settings = "exitcod=7 halt_on_error=yes,exitcode=300 exitcode=7";
+        let Some(output) = child(test, settings) else { return go(|| ()).join().unwrap() };
+        let text = stderr(&output);
+        assert!(output.status.success(), "{text}");
+        for wrong in ["exitcod=7", "halt_on_error=yes", "exitcode=300"] {
+            let told = format!("LISLE_RACE has {wrong:?}, which is none of its settings");
+            assert_eq!(text.matches(&told).count(), 1, "{text}");
+        }
+        assert!(text.contains("halt_on_error=0 or 1") && text.contains("exitcode=0 to 255"), "{text}");
+        assert!(!text.contains(r#"has "exitcode=7""#), "{text}");
+    }
+
+    #[test]
     fn the_process_halts_at_a_race_if_it_is_asked_to() {
         let Some(output) = child("the_process_halts_at_a_race_if_it_is_asked_to", "halt_on_error=1") else {
             race();

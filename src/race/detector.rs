@@ -164,6 +164,7 @@ impl Detector {
     /// The one of a process, which may live long.
     #[cfg(feature = "race")]
     fn of_process() -> Self {
+        super::report::look_at_settings();
         Self::new(256, true, true)
     }
 
