@@ -98,6 +98,51 @@ fn a_message_orders_its_own_sender_only() {
 }
 
 #[test]
+fn messages_count_from_the_first_even_if_the_first_had_nothing_to_tell() {
+    let channel = |capacity| if capacity == 0 { unbounded() } else { bounded(capacity) };
+    // The writer's second message says that it has written, not its first.
+    let told = |capacity, messages: usize| {
+        move || {
+            let (cell, (sender, receiver)) = (Cell::new(0), channel(capacity));
+            scope(|s| {
+                s.go(|| {
+                    sender.send(()).unwrap();
+                    cell.set(1);
+                    sender.send(()).unwrap();
+                });
+                s.go(|| {
+                    (0..messages).for_each(|_| receiver.recv().unwrap());
+                    cell.get();
+                });
+            });
+        }
+    };
+    // The second send waits for the first receive, if there is room for one.
+    let freed = |capacity| {
+        move || {
+            let (cell, (sender, receiver)) = (Cell::new(0), channel(capacity));
+            scope(|s| {
+                s.go(|| {
+                    sender.send(()).unwrap();
+                    sender.send(()).unwrap();
+                    cell.get();
+                });
+                s.go(|| {
+                    cell.set(1);
+                    receiver.recv().unwrap();
+                });
+            });
+        }
+    };
+    for capacity in [0, 1, 2, 3] {
+        check(told(capacity, 2));
+    }
+    [0, 2, 3].into_iter().for_each(|capacity| races(told(capacity, 1)));
+    check(freed(1));
+    [0, 2].into_iter().for_each(|capacity| races(freed(capacity)));
+}
+
+#[test]
 fn the_end_of_a_channel_orders() {
     check(|| {
         let cell = Arc::new(Cell::new(0));
@@ -575,6 +620,21 @@ mod in_ordinary_runs {
     }
 
     #[test]
+    fn a_setting_that_is_none_is_told_though_there_is_no_race() {
+        let test = "a_setting_that_is_none_is_told_though_there_is_no_race";
+        let settings = "exitcod=7 halt_on_error=yes,exitcode=300 exitcode=7";
+        let Some(output) = child(test, settings) else { return go(|| ()).join().unwrap() };
+        let text = stderr(&output);
+        assert!(output.status.success(), "{text}");
+        for wrong in ["exitcod=7", "halt_on_error=yes", "exitcode=300"] {
+            let told = format!("LISLE_RACE has {wrong:?}, which is none of its settings");
+            assert_eq!(text.matches(&told).count(), 1, "{text}");
+        }
+        assert!(text.contains("halt_on_error=0 or 1") && text.contains("exitcode=0 to 255"), "{text}");
+        assert!(!text.contains(r#"has "exitcode=7""#), "{text}");
+    }
+
+    #[test]
     fn the_process_halts_at_a_race_if_it_is_asked_to() {
         let Some(output) = child("the_process_halts_at_a_race_if_it_is_asked_to", "halt_on_error=1") else {
             race();
@@ -626,5 +686,75 @@ mod in_ordinary_runs {
             }
         });
         assert_eq!(cell.get(), 800);
+    }
+
+    /// Goroutines of several workers at once, on channels of all kinds, locks and atomics, and whatever they use is handed
+    /// over or guarded.
+    fn storm() {
+        let (lock, table, count) = (Mutex::new(()), RwLock::new(()), AtomicUsize::new(0));
+        let (locked, shared) = (Cell::new(0), Cell::new(0));
+        let channels = [bounded(0), bounded(1), bounded(7), unbounded::<Box<Cell<usize>>>()];
+        let pass_on = |k: usize, message: Option<Box<Cell<usize>>>| {
+            let message = message.unwrap_or_else(|| Box::new(Cell::new(0)));
+            message.set(message.get() + 1);
+            match k % 3 {
+                0 => {
+                    let _guard = lock.lock().unwrap();
+                    locked.set(locked.get() + 1);
+                }
+                1 if k % 7 == 1 => {
+                    let _guard = table.write().unwrap();
+                    shared.set(shared.get() + 1);
+                }
+                1 => {
+                    let _guard = table.read().unwrap();
+                    shared.get();
+                }
+                _ => drop(count.fetch_add(1, Ordering::AcqRel)),
+            }
+            message
+        };
+        scope(|s| {
+            for (index, (sender, receiver)) in channels.iter().enumerate() {
+                for _ in 0..3 {
+                    s.go(move || (0..400).for_each(|k| sender.send(pass_on(k + index, None)).unwrap()));
+                    s.go(move || {
+                        for k in 0..400 {
+                            let message = select! {
+                                recv(receiver) -> message => message.unwrap(),
+                                recv(lisle::channel::never::<()>()) -> _ => unreachable!(),
+                            };
+                            pass_on(k, Some(message));
+                        }
+                    });
+                }
+            }
+            // Most have ended while others go on: their places in the clocks are used again.
+            for k in 0..200 {
+                s.go(move || drop(pass_on(k, None))).join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_storm_in_which_everything_is_ordered_is_silent() {
+        let test = "a_storm_in_which_everything_is_ordered_is_silent";
+        let Some(output) = child(test, "") else { return (0..5).for_each(|_| storm()) };
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+
+    #[test]
+    fn a_race_in_the_middle_of_a_storm_is_found() {
+        let test = "a_race_in_the_middle_of_a_storm_is_found";
+        let Some(output) = child(test, "") else {
+            return scope(|s| {
+                s.go(storm);
+                s.go(race);
+                s.go(storm);
+            });
+        };
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(66), "{text}");
+        assert!(text.contains("(\"writer\")") && text.contains("Found 1 data race(s)"), "{text}");
     }
 }

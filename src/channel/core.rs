@@ -193,7 +193,7 @@ impl<T> State<T> {
     /// For those who watch how messages pass.
     #[inline(always)]
     pub(super) fn watched(&mut self, capacity: usize) -> observe::Channel<'_> {
-        observe::Channel { address: self.address(), capacity, clocks: &mut self.clocks }
+        observe::Channel { address: self.address(), capacity, length: self.buffer.len(), clocks: &mut self.clocks }
     }
 
     #[inline(always)]

@@ -1,5 +1,5 @@
-//! The lock of a channel: a spin lock, because what it guards takes nanoseconds, never user code, a wait, or
-//! a wake-up.
+//! The lock of a channel (and of what the race detector keeps): a spin lock, because what it guards takes nanoseconds, never
+//! user code, a wait, or a wake-up.
 //!
 //! One locked instruction to take it and a plain store to leave it: half of what a lock costs whose waiters
 //! sleep. A holder that the kernel has taken off its processor makes others wait; they spin for some
@@ -18,7 +18,7 @@ use crate::tsan;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
-pub(super) struct Lock<T> {
+pub(crate) struct Lock<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Lock<T> {
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 impl<T> Lock<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
@@ -42,7 +42,7 @@ impl<T> Lock<T> {
     }
 
     #[inline(always)]
-    pub(super) fn lock(&self) -> Guard<'_, T> {
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
         let quiet = tsan::quiet();
         // Acquire: pairs with the Release in `Guard::drop`.
         if self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -80,7 +80,7 @@ use std::thread::yield_now as give_processor_away;
 #[cfg(loom)]
 use loom::thread::yield_now as give_processor_away;
 
-pub(super) struct Guard<'a, T> {
+pub(crate) struct Guard<'a, T> {
     lock: &'a Lock<T>,
     /// The lock orders all who use the channel, in fact and not by contract. Dropped when the lock is free.
     _quiet: tsan::Quiet,

@@ -43,7 +43,7 @@
 mod core;
 mod endpoint;
 mod error;
-mod lock;
+pub(crate) mod lock;
 mod receiver;
 mod select;
 mod select_macro;

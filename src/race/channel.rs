@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::strand::Strand;
 use std::collections::VecDeque;
 
-/// See the module. Nothing until somebody watches.
+/// See the module. Nothing until somebody who is not silent comes along.
 #[derive(Default)]
 pub(crate) struct ChannelClocks(Option<Box<Clocks>>);
 
@@ -33,35 +33,42 @@ impl ChannelClocks {
         Self(None)
     }
 
-    fn of_world(&mut self, world: u64) -> &mut Clocks {
-        let clocks = self.0.get_or_insert_default();
-        if clocks.world != world {
-            **clocks = Clocks { world, ..Clocks::default() };
+    /// Those of this world; none as long as `strand` and all before it had nothing to tell. Then `sends` messages have come.
+    fn of_world(&mut self, world: u64, strand: &Strand, sends: usize) -> Option<&mut Clocks> {
+        if self.0.as_ref().is_none_or(|clocks| clocks.world != world) {
+            if strand.is_silent() {
+                return None;
+            }
+            self.0 = Some(Box::new(Clocks { world, sends, ..Clocks::default() }));
         }
-        clocks
+        self.0.as_deref_mut()
     }
 
-    pub(super) fn send(&mut self, world: u64, capacity: usize, sender: &Strand) {
-        let clocks = self.of_world(world);
+    /// There were `before` messages in the buffer.
+    pub(super) fn send(&mut self, world: u64, capacity: usize, before: usize, sender: &Strand) {
+        let Some(clocks) = self.of_world(world, sender, before) else { return };
         let number = clocks.sends;
         clocks.sends += 1;
-        if capacity == usize::MAX {
-            let mut clock = clocks.spare.pop().unwrap_or_default();
-            clock.copy_from(sender.present().publish());
-            clocks.queue.push_back(clock);
-        } else {
-            clocks.pass(number % capacity, sender);
+        if capacity < usize::MAX {
+            return clocks.pass(number % capacity, sender);
         }
+        // Those that came before the clocks did have none.
+        let queued = number - clocks.receives;
+        clocks.queue.resize_with(queued, Clock::default);
+        let mut clock = clocks.spare.pop().unwrap_or_default();
+        sender.with(|present| clock.copy_from(present.publish()));
+        clocks.queue.push_back(clock);
     }
 
-    pub(super) fn receive(&mut self, world: u64, capacity: usize, receiver: &Strand) {
-        let clocks = self.of_world(world);
+    /// There were `before` messages in the buffer.
+    pub(super) fn receive(&mut self, world: u64, capacity: usize, before: usize, receiver: &Strand) {
+        let Some(clocks) = self.of_world(world, receiver, before) else { return };
         let number = clocks.receives;
         clocks.receives += 1;
         if capacity < usize::MAX {
             clocks.pass(number % capacity, receiver);
         } else if let Some(clock) = clocks.queue.pop_front() {
-            receiver.present().clock.join(&clock);
+            receiver.with(|present| present.clock.join(&clock));
             if clocks.spare.len() < SPARE {
                 clocks.spare.push(clock);
             }
@@ -71,14 +78,15 @@ impl ChannelClocks {
 
 impl Clocks {
     fn pass(&mut self, slot: usize, strand: &Strand) {
-        let mut present = strand.present();
-        let clock = present.publish();
         if slot >= self.slots.len() {
-            if clock.is_empty() {
+            if strand.is_silent() {
                 return;
             }
             self.slots.resize_with(slot + 1, Clock::default);
         }
-        clock.meet(&mut self.slots[slot]);
+        let clock = &mut self.slots[slot];
+        if !(strand.is_silent() && clock.is_empty()) {
+            strand.with(|present| present.publish().meet(clock));
+        }
     }
 }

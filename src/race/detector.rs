@@ -42,13 +42,15 @@ pub(crate) use super::variable::{Access, Race};
 
 use super::address::scatter;
 use super::clock::Clock;
-use super::strand::{Strand, Strands, Who, lock};
+use super::strand::{Strand, Strands, Who};
 use super::variable::{Seen, Variable};
+use crate::channel::lock::Lock;
 use crate::debug::walk::Addresses;
 use crate::sched::g::G;
 use crossbeam_utils::CachePadded;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What the detector is told.
 #[derive(Clone, Copy, Debug)]
@@ -94,16 +96,40 @@ pub(crate) enum Passage<'a> {
 pub(crate) struct Channel<'a> {
     pub(crate) address: usize,
     pub(crate) capacity: usize,
+    /// The messages in its buffer, without the one that moves.
+    pub(crate) length: usize,
     pub(crate) clocks: &'a mut ChannelClocks,
 }
 
 /// The access is to be told again, with its stack.
 pub(crate) struct StackIsWanted;
 
-#[derive(Default)]
 struct Stripe {
-    sync: ByAddress<Clock>,
-    variables: ByAddress<Variable>,
+    sync: Lock<ByAddress<Clock>>,
+    /// Whether there is any clock. Read without the lock by who acquires: the release that it could have missed came before
+    /// it, by what the two synchronise with.
+    has_clocks: AtomicBool,
+    variables: Lock<ByAddress<Variable>>,
+}
+
+impl Stripe {
+    fn new() -> Self {
+        Self { sync: Lock::new(HashMap::default()), has_clocks: AtomicBool::new(false), variables: Lock::new(HashMap::default()) }
+    }
+
+    /// Calls `f` with the clocks of objects.
+    fn with_clocks<R>(&self, f: impl FnOnce(&mut ByAddress<Clock>) -> R) -> R {
+        let mut clocks = self.sync.lock();
+        let result = f(&mut clocks);
+        self.has_clocks.store(!clocks.is_empty(), Ordering::Relaxed);
+        result
+    }
+
+    fn forget_clock(&self, object: usize) {
+        if self.has_clocks.load(Ordering::Relaxed) {
+            self.with_clocks(|clocks| clocks.remove(&object));
+        }
+    }
 }
 
 /// See the module.
@@ -114,9 +140,9 @@ pub(crate) struct Detector {
     reuses: bool,
     /// Whether accesses and creations keep their stacks.
     keeps_stacks: bool,
-    strands: Mutex<Strands>,
+    strands: Lock<Strands>,
     /// A power of two of them.
-    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
+    stripes: Box<[CachePadded<Stripe>]>,
 }
 
 fn new_world() -> u64 {
@@ -126,8 +152,8 @@ fn new_world() -> u64 {
 
 impl Detector {
     fn new(stripes: usize, reuses: bool, keeps_stacks: bool) -> Self {
-        let stripes = (0..stripes).map(|_| CachePadded::default()).collect();
-        Self { world: new_world(), reuses, keeps_stacks, strands: Mutex::default(), stripes }
+        let stripes = (0..stripes).map(|_| CachePadded::new(Stripe::new())).collect();
+        Self { world: new_world(), reuses, keeps_stacks, strands: Lock::new(Strands::default()), stripes }
     }
 
     /// For one thread, and for one schedule at a time.
@@ -138,6 +164,7 @@ impl Detector {
     /// The one of a process, which may live long.
     #[cfg(feature = "race")]
     fn of_process() -> Self {
+        super::report::look_at_settings();
         Self::new(256, true, true)
     }
 
@@ -145,15 +172,14 @@ impl Detector {
     pub(crate) fn begin(&mut self, keeps_stacks: bool) {
         self.world = new_world();
         self.keeps_stacks = keeps_stacks;
-        lock(&self.strands).clear();
+        self.strands.lock().clear();
         for stripe in &self.stripes {
-            let mut stripe = lock(stripe);
-            stripe.sync.clear();
-            stripe.variables.clear();
+            stripe.with_clocks(HashMap::clear);
+            stripe.variables.lock().clear();
         }
     }
 
-    fn stripe(&self, address: usize) -> &Mutex<Stripe> {
+    fn stripe(&self, address: usize) -> &Stripe {
         let index = (scatter(address as u64) >> 32) as usize & (self.stripes.len() - 1);
         &self.stripes[index]
     }
@@ -168,10 +194,10 @@ impl Detector {
     fn make(&self, g: &G, parent: Option<&Strand>, created_in: Option<Addresses>) -> Arc<Strand> {
         // Another lay there before.
         for address in [std::ptr::from_ref(g).addr(), crate::park::token_of(g)] {
-            lock(self.stripe(address)).sync.remove(&address);
+            self.stripe(address).forget_clock(address);
         }
-        let clock = parent.map_or_else(Clock::default, |parent| parent.present().publish().clone());
-        lock(&self.strands).make(Who::of(g, created_in), clock)
+        let clock = parent.map_or_else(Clock::default, Strand::published);
+        self.strands.lock().make(Who::of(g, created_in), clock)
     }
 
     /// `me` has made the goroutine `child`, in the calls of `stack`.
@@ -191,21 +217,21 @@ impl Detector {
     /// `me` has ended: it does nothing more.
     pub(crate) fn end(&self, me: Option<&G>) {
         if let Some(me) = me {
-            self.with_strand(me, |strand| lock(&self.strands).end(strand, self.reuses));
+            self.with_strand(me, |strand| self.strands.lock().end(strand, self.reuses));
         }
     }
 
     /// A goroutine gets a stack: what lay there is no more.
     pub(crate) fn forget_stack(&self, (low, high): (usize, usize)) {
         for stripe in &self.stripes {
-            lock(stripe).variables.retain(|&variable, _| !(low..high).contains(&variable));
+            stripe.variables.lock().retain(|&variable, _| !(low..high).contains(&variable));
         }
     }
 
     fn forget(&self, address: usize) {
-        let mut stripe = lock(self.stripe(address));
-        stripe.sync.remove(&address);
-        stripe.variables.remove(&address);
+        let stripe = self.stripe(address);
+        stripe.forget_clock(address);
+        stripe.variables.lock().remove(&address);
     }
 
     pub(crate) fn apply(&self, me: Option<&G>, edge: Edge) {
@@ -226,24 +252,27 @@ impl Detector {
     }
 
     fn acquire(&self, me: &Strand, object: usize) {
-        if let Some(released) = lock(self.stripe(object)).sync.get(&object) {
-            me.present().clock.join(released);
+        let stripe = self.stripe(object);
+        if stripe.has_clocks.load(Ordering::Relaxed)
+            && let Some(released) = stripe.sync.lock().get(&object)
+        {
+            me.with(|present| present.clock.join(released));
         }
     }
 
     fn release(&self, me: &Strand, object: usize) {
-        if me.present().publish().is_empty() {
-            return;
+        if !me.is_silent() {
+            self.stripe(object).with_clocks(|clocks| {
+                let clock = clocks.entry(object).or_default();
+                me.with(|present| clock.join(present.publish()));
+            });
         }
-        let mut stripe = lock(self.stripe(object));
-        stripe.sync.entry(object).or_default().join(me.present().publish());
     }
 
     fn acquire_all(&self, me: &Strand) {
-        let strands = lock(&self.strands);
-        for strand in strands.all().iter().filter(|strand| strand.index != me.index) {
-            let theirs = strand.present().publish().clone();
-            me.present().clock.join(&theirs);
+        for strand in self.strands.lock().all().iter().filter(|strand| strand.index != me.index) {
+            let theirs = strand.published();
+            me.with(|present| present.clock.join(&theirs));
         }
     }
 
@@ -252,19 +281,19 @@ impl Detector {
     /// A message moves; the caller, `me`, holds the lock of the channel.
     pub(crate) fn pass(&self, me: Option<&G>, channel: Channel<'_>, passage: Passage<'_>) {
         let Some(me) = me else { return };
-        let Channel { capacity, clocks, .. } = channel;
+        let Channel { capacity, length, clocks, .. } = channel;
         match passage {
             Passage::Buffered { sender } => {
-                self.with_strand(sender.unwrap_or(me), |sender| clocks.send(self.world, capacity, sender));
+                self.with_strand(sender.unwrap_or(me), |sender| clocks.send(self.world, capacity, length, sender));
             }
-            Passage::Unbuffered => self.with_strand(me, |me| clocks.receive(self.world, capacity, me)),
+            Passage::Unbuffered => self.with_strand(me, |me| clocks.receive(self.world, capacity, length + 1, me)),
             Passage::Handed { from, to } => self.with_strand(from.unwrap_or(me), |from| {
                 self.with_strand(to.unwrap_or(me), |to| {
                     if capacity == 0 {
                         return from.meet(to);
                     }
-                    clocks.send(self.world, capacity, from);
-                    clocks.receive(self.world, capacity, to);
+                    clocks.send(self.world, capacity, length, from);
+                    clocks.receive(self.world, capacity, length + 1, to);
                 });
             }),
         }
@@ -273,37 +302,40 @@ impl Detector {
     // ---- atomics ----
 
     fn load(&self, me: &Strand, atomic: usize, ordering: Ordering) {
-        let stripe = lock(self.stripe(atomic));
-        let Some(released) = stripe.sync.get(&atomic) else { return };
-        let mut present = me.present();
-        match ordering {
+        let clocks = self.stripe(atomic).sync.lock();
+        let Some(released) = clocks.get(&atomic) else { return };
+        me.with(|present| match ordering {
             Ordering::Relaxed => present.loaded.join(released),
             _ => present.clock.join(released),
-        }
+        });
     }
 
     fn store(&self, me: &Strand, atomic: usize, ordering: Ordering) {
-        let mut stripe = lock(self.stripe(atomic));
-        let mut present = me.present();
-        let published = if ordering == Ordering::Relaxed { &present.fenced } else { present.publish() };
-        if !published.is_empty() {
-            stripe.sync.entry(atomic).or_default().copy_from(published);
-        } else if let Some(released) = stripe.sync.get_mut(&atomic) {
-            released.copy_from(published);
-        }
+        self.stripe(atomic).with_clocks(|clocks| {
+            me.with(|present| {
+                let published = if ordering == Ordering::Relaxed { &present.fenced } else { present.publish() };
+                if !published.is_empty() {
+                    clocks.entry(atomic).or_default().copy_from(published);
+                } else if let Some(released) = clocks.get_mut(&atomic) {
+                    released.copy_from(published);
+                }
+            });
+        });
     }
 
     fn modify(&self, me: &Strand, atomic: usize, ordering: Ordering) {
         let reads_relaxed = matches!(ordering, Ordering::Relaxed | Ordering::Release);
         self.load(me, atomic, if reads_relaxed { Ordering::Relaxed } else { Ordering::Acquire });
-        let mut stripe = lock(self.stripe(atomic));
-        let mut present = me.present();
-        let writes_relaxed = matches!(ordering, Ordering::Relaxed | Ordering::Acquire);
-        let published = if writes_relaxed { &present.fenced } else { present.publish() };
-        // Joined, not replaced: it goes on with the release sequence.
-        if !published.is_empty() {
-            stripe.sync.entry(atomic).or_default().join(published);
-        }
+        self.stripe(atomic).with_clocks(|clocks| {
+            me.with(|present| {
+                let writes_relaxed = matches!(ordering, Ordering::Relaxed | Ordering::Acquire);
+                let published = if writes_relaxed { &present.fenced } else { present.publish() };
+                // Joined, not replaced: it goes on with the release sequence.
+                if !published.is_empty() {
+                    clocks.entry(atomic).or_default().join(published);
+                }
+            });
+        });
     }
 
     // ---- variables ----
@@ -318,37 +350,39 @@ impl Detector {
     ) -> Result<Option<Race>, StackIsWanted> {
         let Some(me) = me else { return Ok(None) };
         self.with_strand(me, |me| {
-            let mut stripe = lock(self.stripe(access.variable));
-            let variable = stripe.variables.entry(access.variable).or_default();
-            let mut present = me.present();
-            if variable.is_known(present.now(), access) {
-                return Ok(None);
-            }
-            if self.keeps_stacks && stack.is_none() {
-                return Err(StackIsWanted);
-            }
-            let (epoch, strand) = (present.access(), Arc::clone(me));
-            let seen = Seen { epoch, strand, writes: access.writes, location: access.location, stack };
-            let is_before = |seen: &Seen| present.has_seen(seen.epoch);
-            let race = variable.unordered(access.writes, is_before).cloned().map(|before| {
-                let before_has_ended = before.strand.has_ended();
-                Race { address: access.address, now: seen.clone(), before, before_has_ended }
-            });
-            variable.note(seen, is_before);
-            Ok(race)
+            let mut variables = self.stripe(access.variable).variables.lock();
+            let variable = variables.entry(access.variable).or_default();
+            me.with(|present| {
+                if variable.is_known(present.now(), access) {
+                    return Ok(None);
+                }
+                if self.keeps_stacks && stack.is_none() {
+                    return Err(StackIsWanted);
+                }
+                let (epoch, strand) = (present.access(), Arc::clone(me));
+                let seen = Seen { epoch, strand, writes: access.writes, location: access.location, stack };
+                let is_before = |seen: &Seen| present.has_seen(seen.epoch);
+                let race = variable.unordered(access.writes, is_before).cloned().map(|before| {
+                    let before_has_ended = before.strand.has_ended();
+                    Race { address: access.address, now: seen.clone(), before, before_has_ended }
+                });
+                variable.note(seen, is_before);
+                Ok(race)
+            })
         })
     }
 }
 
 fn fence(me: &Strand, ordering: Ordering) {
-    let mut present = me.present();
-    if ordering != Ordering::Release {
-        let loaded = std::mem::take(&mut present.loaded);
-        present.clock.join(&loaded);
-    }
-    if ordering != Ordering::Acquire {
-        present.fenced = present.publish().clone();
-    }
+    me.with(|present| {
+        if ordering != Ordering::Release {
+            let loaded = std::mem::take(&mut present.loaded);
+            present.clock.join(&loaded);
+        }
+        if ordering != Ordering::Acquire {
+            present.fenced = present.publish().clone();
+        }
+    });
 }
 
 /// Calls `f` with the detector that watches the caller, and the caller: `None` if the caller is the explorer itself.

@@ -38,7 +38,8 @@ impl Settings {
                 }
                 ("atexit_sleep_ms", _) => {}
                 _ => report(format_args!(
-                    "lisle: LISLE_RACE has {setting:?}; it knows halt_on_error=0 or 1, log_path=FILE, exitcode=0 to 255"
+                    "lisle: LISLE_RACE has {setting:?}, which is none of its settings, and goes on without it. They are \
+                     halt_on_error=0 or 1, log_path=FILE or stderr, exitcode=0 to 255, with blanks or commas between them."
                 )),
             }
         }
@@ -46,9 +47,16 @@ impl Settings {
     }
 }
 
+/// What the environment says; at the first call what it says wrongly is told.
 fn settings() -> &'static Settings {
     static SETTINGS: OnceLock<Settings> = OnceLock::new();
     SETTINGS.get_or_init(|| Settings::parse(&std::env::var("LISLE_RACE").unwrap_or_default()))
+}
+
+/// Looks at the settings when there is nothing to report yet: else nobody would be told of a wrong one without a race.
+#[cfg(feature = "race")]
+pub(super) fn look_at_settings() {
+    settings();
 }
 
 /// Races that were reported.

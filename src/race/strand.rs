@@ -3,6 +3,9 @@
 //! Its clock is touched by itself; by others only while it waits, when a message passes between them. So its lock is free
 //! whenever it is wanted, and its memory stays with the processor that runs it.
 //!
+//! A strand is *silent* as long as it has accessed nothing, and has heard of nobody who did: there is nothing that it could
+//! tell others. It says so without its lock, to itself, and to those who find it waiting.
+//!
 //! # Indexes are used again
 //! A strand's place in all clocks, its index, goes to another when it has ended: clocks would grow without end otherwise.
 //! But then the two count as one, and what the first did as seen by the second. So it is given only to a goroutine whose
@@ -14,17 +17,14 @@
 //! time all along, and no entry in anybody's clock.
 
 use super::clock::{Clock, Epoch};
+use crate::channel::lock::Lock;
 use crate::debug::walk::Addresses;
 use crate::sched::g::G;
 use std::collections::VecDeque;
 use std::panic::Location;
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Locks what no code of the user's is run under: a panic there would be ours, and leaves what it guards as good as it was.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Who did something: a goroutine, or an OS thread.
 #[derive(Clone, Debug)]
@@ -49,16 +49,21 @@ impl Who {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct Strand {
     pub(super) index: u32,
     pub(crate) who: Who,
     has_ended: AtomicBool,
-    present: Mutex<Present>,
+    is_silent: AtomicBool,
+    present: Lock<Present>,
+}
+
+impl fmt::Debug for Strand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Strand").field("index", &self.index).field("who", &self.who).finish_non_exhaustive()
+    }
 }
 
 /// How far a strand is.
-#[derive(Debug)]
 pub(super) struct Present {
     index: u32,
     /// What it has seen. Its own entry is there only if it has ever published an access: the many that wait for their first
@@ -107,8 +112,24 @@ impl Present {
 }
 
 impl Strand {
-    pub(super) fn present(&self) -> MutexGuard<'_, Present> {
-        lock(&self.present)
+    /// Calls `f` with how far it is.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut Present) -> R) -> R {
+        let mut present = self.present.lock();
+        let result = f(&mut present);
+        if self.is_silent() && (present.has_accessed || !present.clock.is_empty()) {
+            self.is_silent.store(false, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Relaxed: it is the strand itself that asks, or who has found it waiting, under a lock.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Relaxed)
+    }
+
+    /// What it has seen and done so far.
+    pub(super) fn published(&self) -> Clock {
+        if self.is_silent() { Clock::default() } else { self.with(|present| present.publish().clone()) }
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -119,10 +140,10 @@ impl Strand {
     pub(super) fn meet(&self, other: &Self) {
         // In the order of their indexes: two may meet two others.
         let (first, second) = if self.index < other.index { (self, other) } else { (other, self) };
-        if first.index < second.index {
-            let (mut first, mut second) = (first.present(), second.present());
-            first.publish().meet(second.publish());
+        if first.index == second.index || first.is_silent() && second.is_silent() {
+            return;
         }
+        first.with(|first| second.with(|second| first.publish().meet(second.publish())));
     }
 }
 
@@ -158,9 +179,10 @@ impl Strands {
         let free = self.take_free(&clock);
         let index = free.map_or(self.all.len() as u32, |free| free.strand);
         let time = free.map_or(1, |free| free.time.saturating_add(1));
+        let is_silent = AtomicBool::new(clock.is_empty());
         let (fenced, loaded) = (Clock::default(), Clock::default());
-        let present = Mutex::new(Present { index, clock, time, has_accessed: false, fenced, loaded });
-        let strand = Arc::new(Strand { index, who, has_ended: AtomicBool::new(false), present });
+        let present = Lock::new(Present { index, clock, time, has_accessed: false, fenced, loaded });
+        let strand = Arc::new(Strand { index, who, has_ended: AtomicBool::new(false), is_silent, present });
         match self.all.get_mut(index as usize) {
             Some(place) => *place = Arc::clone(&strand),
             None => self.all.push(Arc::clone(&strand)),
@@ -182,11 +204,12 @@ impl Strands {
         if !reuses {
             return;
         }
-        let mut present = strand.present();
-        let last = Epoch { strand: strand.index, time: present.last_access() };
-        // Its clocks may be long, and it may be remembered for long.
-        (present.clock, present.fenced, present.loaded) = Default::default();
-        self.free.push_back(last);
+        let time = strand.with(|present| {
+            // Its clocks may be long, and it may be remembered for long.
+            (present.clock, present.fenced, present.loaded) = Default::default();
+            present.last_access()
+        });
+        self.free.push_back(Epoch { strand: strand.index, time });
     }
 }
 
@@ -199,14 +222,14 @@ pub(crate) struct Place(std::sync::OnceLock<Arc<Strand>>);
 
 #[cfg(feature = "race")]
 impl Place {
-    pub(super) fn set(&self, strand: Arc<Strand>, _number: u64, _strands: &Mutex<Strands>) {
+    pub(super) fn set(&self, strand: Arc<Strand>, _number: u64, _strands: &Lock<Strands>) {
         assert!(self.0.set(strand).is_ok(), "a goroutine is made once");
     }
 
     pub(super) fn get_or_make(
         &self,
         _number: u64,
-        _strands: &Mutex<Strands>,
+        _strands: &Lock<Strands>,
         make: impl FnOnce() -> Arc<Strand>,
     ) -> &Arc<Strand> {
         self.0.get_or_init(make)
@@ -229,8 +252,9 @@ pub(crate) struct Place;
 
 #[cfg(not(feature = "race"))]
 impl Place {
-    pub(super) fn set(&self, strand: Arc<Strand>, number: u64, strands: &Mutex<Strands>) {
-        let places = &mut lock(strands).by_number;
+    pub(super) fn set(&self, strand: Arc<Strand>, number: u64, strands: &Lock<Strands>) {
+        let mut strands = strands.lock();
+        let places = &mut strands.by_number;
         let number = number as usize;
         if number >= places.len() {
             places.resize(number + 1, None);
@@ -241,10 +265,10 @@ impl Place {
     pub(super) fn get_or_make(
         &self,
         number: u64,
-        strands: &Mutex<Strands>,
+        strands: &Lock<Strands>,
         make: impl FnOnce() -> Arc<Strand>,
     ) -> Arc<Strand> {
-        let known = lock(strands).by_number.get(number as usize).cloned().flatten();
+        let known = strands.lock().by_number.get(number as usize).cloned().flatten();
         known.unwrap_or_else(|| {
             let strand = make();
             self.set(Arc::clone(&strand), number, strands);
