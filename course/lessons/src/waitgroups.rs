@@ -122,8 +122,12 @@ fn fundamentals(_: &Options) -> Outcome {
     group.wait();
     println!("and now it is: {group:?}");
     // ANCHOR_END: fundamentals
-    let together = start.elapsed() < Duration::from_millis(90);
-    println!("they slept 30 ms each, {} the other", if together { "one beside" } else { "one after" });
+    let took = start.elapsed().as_millis();
+    if took < 30 {
+        println!("after {took} ms already, so nobody has waited for them: see section forgetting_to_wait");
+    } else {
+        println!("they slept 30 ms each, one beside the other: {took} ms for all");
+    }
     Ok(())
 }
 

@@ -164,6 +164,7 @@ fn waitgroups_shows_what_is_waited_for() {
             "4 others were told to stop, and did",
         ],
     );
+    assert!(text.contains("they slept 30 ms each, one beside the other: "), "{text}");
     for name in ["download", "unpack", "install"] {
         assert_lines(&text, &[&format!("{name}: done")]);
     }
