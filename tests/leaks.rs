@@ -76,7 +76,9 @@ fn one_that_has_not_started_is_waited_for_while_others_end() {
         let wait = |_| {
             go({
                 let stopped = stopped.clone();
-                move || drop(stopped.recv())
+                move || {
+                    let _ = stopped.recv();
+                }
             })
         };
         let others: Vec<_> = (0..300).map(wait).collect();
