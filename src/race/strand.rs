@@ -248,7 +248,7 @@ impl ByNumber {
 /// Nothing, without the feature: goroutines of an explorer, which have numbers from 1, are looked up.
 #[cfg(not(feature = "race"))]
 #[derive(Default)]
-pub(crate) struct Place;
+pub(crate) struct Place(());
 
 #[cfg(not(feature = "race"))]
 impl Place {
