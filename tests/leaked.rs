@@ -518,6 +518,26 @@ fn children() -> Vec<i32> {
 }
 
 #[test]
+fn where_memory_is_short_the_copy_goes_first() {
+    go(|| ()).join().unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                debug::leaked().unwrap();
+            }
+        });
+        let is_first = |child: &i32| {
+            std::fs::read_to_string(format!("/proc/{child}/oom_score_adj")).is_ok_and(|score| score.trim() == "1000")
+        };
+        let end = Instant::now() + Duration::from_secs(20);
+        while !children().iter().any(is_first) && Instant::now() < end {}
+        stop.store(true, Ordering::Relaxed);
+        assert!(Instant::now() < end);
+    });
+}
+
+#[test]
 fn the_copy_of_the_process_does_not_outlive_it() {
     const MARK: &str = "LISLE_TEST_DIES";
     if std::env::var_os(MARK).is_some() {

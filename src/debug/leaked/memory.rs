@@ -191,6 +191,20 @@ fn read_file(path: &std::ffi::CStr, into: &mut Array<u8>) -> Option<()> {
     whole.then_some(())
 }
 
+/// Says that where memory is short, this process is the first to be ended.
+pub(super) fn be_expendable() {
+    let score = b"1000";
+    // SAFETY: a C string.
+    let file = unsafe { libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+    if file >= 0 {
+        // SAFETY: so many bytes of ours; opened above. If it fails, the system chooses as it always does.
+        unsafe {
+            libc::write(file, score.as_ptr().cast(), score.len());
+            libc::close(file);
+        }
+    }
+}
+
 /// Calls `f` with each run of pages of `map` that hold something: a reservation may be many times larger than memory.
 pub(super) fn each_present(map: Range<usize>, mut f: impl FnMut(Range<usize>)) -> Option<()> {
     // SAFETY: a C string.

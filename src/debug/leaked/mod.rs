@@ -254,6 +254,7 @@ fn copy_process(f: impl FnOnce()) -> io::Result<libc::pid_t> {
             libc::getppid() != parent
         };
         if !is_orphan {
+            memory::be_expendable();
             f();
         }
         // SAFETY: ends the copy, without any handlers.
