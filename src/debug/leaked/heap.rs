@@ -70,7 +70,7 @@ pub(super) fn freed_key() -> Option<usize> {
 }
 
 /// A word of the heap, which is there.
-fn word(at: usize) -> usize {
+pub(super) fn word(at: usize) -> usize {
     // SAFETY: within a part of memory that reads as the allocator's, hence has no holes; nobody else runs in this process.
     unsafe { std::ptr::with_exposed_provenance::<usize>(at).read_volatile() }
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 pub(super) const PAGE: usize = 4096;
-const WORD: usize = size_of::<usize>();
+pub(super) const WORD: usize = size_of::<usize>();
 /// Bytes that are read at a time.
 pub(super) const BUFFER: usize = 64 * 1024;
 
