@@ -6,6 +6,8 @@ use crate::{BUGS, Bug, Race, bug};
 use std::time::{Duration, Instant};
 
 const TEST: &str = "ordinary_runs::data_races_are_reported_and_their_repaired_forms_are_silent";
+/// Reported only if both hold the lock at once: else its own atomics have ordered them.
+const BY_CHANCE: &str = "read_lock_for_writing";
 /// For the child: the bug, and whether its repaired form is wanted.
 const NAME: &str = "LISLE_TEST_BUG";
 const REPAIRED: &str = "LISLE_TEST_REPAIRED";
@@ -38,5 +40,7 @@ fn data_races_are_reported_and_their_repaired_forms_are_silent() {
     let races = || BUGS.iter().filter(|bug| bug.shows == [Race]);
     let names = |repaired| -> Vec<_> { races().filter(|bug| is_reported(bug, repaired)).map(|bug| bug.name).collect() };
     assert_eq!(names(true), [""; 0], "repaired, and reported");
-    assert_eq!(names(false), races().map(|bug| bug.name).collect::<Vec<_>>());
+    let sure = |name: &&str| *name != BY_CHANCE;
+    let found: Vec<_> = names(false).into_iter().filter(sure).collect();
+    assert_eq!(found, races().map(|bug| bug.name).filter(sure).collect::<Vec<_>>());
 }
