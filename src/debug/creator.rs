@@ -213,9 +213,8 @@ fn map_program() -> Option<&'static [u8]> {
     let file = std::fs::File::open("/proc/self/exe").ok()?;
     let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
     // SAFETY: a new mapping, at an address of the system's choice.
-    let start = unsafe {
-        libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0)
-    };
+    let start =
+        unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0) };
     if start == libc::MAP_FAILED {
         return None;
     }
@@ -247,7 +246,10 @@ mod tests {
         assert!(own.ends_with("::the_type_of_a_closure_tells_where_it_is_written::{{closure}}"), "{own}");
         assert_eq!(by_closure("server::main::{{closure}}"), Some("server::main"));
         assert_eq!(by_closure("server::main::{{closure}}::{{closure}}"), Some("server::main::{{closure}}"));
-        assert_eq!(by_closure("<server::Pool<u8> as server::Run>::run::{{closure}}"), Some("<server::Pool<u8> as server::Run>::run"));
+        assert_eq!(
+            by_closure("<server::Pool<u8> as server::Run>::run::{{closure}}"),
+            Some("<server::Pool<u8> as server::Run>::run")
+        );
         let wrapped = "lisle::sync::wait_group::WaitGroup::go<server::main::{{closure}}, ()>::{{closure}}";
         assert_eq!(by_closure(wrapped), Some("server::main"));
         assert_eq!(by_closure("server::serve"), None, "a function, whoever started it");

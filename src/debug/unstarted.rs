@@ -162,13 +162,7 @@ struct Place {
 
 /// # Safety
 /// `header` is a copy of a whole goroutine object.
-unsafe fn snapshot<'a>(
-    header: &[u8],
-    name: &'a str,
-    labels: &'a str,
-    own_thread: bool,
-    scope: u64,
-) -> Snapshot<'a> {
+unsafe fn snapshot<'a>(header: &[u8], name: &'a str, labels: &'a str, own_thread: bool, scope: u64) -> Snapshot<'a> {
     let created_at = std::ptr::with_exposed_provenance::<Location<'static>>(word(header, offset_of!(G, created_at)));
     let vtable = std::ptr::with_exposed_provenance::<TaskVTable>(word(header, offset_of!(G, vtable)));
     Snapshot {

@@ -114,7 +114,11 @@ struct Stripe {
 
 impl Stripe {
     fn new() -> Self {
-        Self { sync: Lock::new(HashMap::default()), has_clocks: AtomicBool::new(false), variables: Lock::new(HashMap::default()) }
+        Self {
+            sync: Lock::new(HashMap::default()),
+            has_clocks: AtomicBool::new(false),
+            variables: Lock::new(HashMap::default()),
+        }
     }
 
     /// Calls `f` with the clocks of objects.

@@ -76,7 +76,8 @@ impl Passed {
 
     /// Whether one that yields has to wait for one of these.
     fn waits(&self, who: u64, enabled: &[u64]) -> bool {
-        let is_too_much = |&(a, other, count): &(u64, u64, u32)| a == who && count >= self.most && enabled.contains(&other);
+        let is_too_much =
+            |&(a, other, count): &(u64, u64, u32)| a == who && count >= self.most && enabled.contains(&other);
         self.counts.iter().any(is_too_much)
     }
 }

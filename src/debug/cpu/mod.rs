@@ -14,8 +14,8 @@ mod timer;
 mod track;
 
 use super::profile::{Key, Profile, Shown};
-use crate::threads::service::Service;
 use crate::stack::own_threads;
+use crate::threads::service::Service;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -148,11 +148,7 @@ impl Heap {
         while at < range.end {
             let (Some(0), Some(size)) = (read_word(at), read_word(at + WORD)) else { break };
             let (length, flags) = (size & !FLAGS, size & FLAGS);
-            if flags != IS_MAPPED
-                || length == 0
-                || !length.is_multiple_of(4096)
-                || length > range.end - at
-            {
+            if flags != IS_MAPPED || length == 0 || !length.is_multiple_of(4096) || length > range.end - at {
                 break;
             }
             let region = self.add(at..at + length, Kind::Mapped)?;

@@ -67,7 +67,11 @@ mod tests {
     #[test]
     fn a_mapped_file_with_a_strange_name_hides_no_other() {
         use std::os::unix::ffi::OsStringExt;
-        let name = [std::env::temp_dir().into_os_string().into_vec(), format!("/lisle-{}-", std::process::id()).into(), vec![0xff]];
+        let name = [
+            std::env::temp_dir().into_os_string().into_vec(),
+            format!("/lisle-{}-", std::process::id()).into(),
+            vec![0xff],
+        ];
         let path = std::path::PathBuf::from(std::ffi::OsString::from_vec(name.concat()));
         std::fs::write(&path, [0; 4096]).unwrap();
         let file = std::fs::File::open(&path).unwrap();

@@ -49,9 +49,15 @@ mod tests {
     #[test]
     fn hosts_are_numbers_localhost_or_allowed() {
         let allowed = ["debug.example.org".to_owned()];
-        for host in
-            ["127.0.0.1", "127.0.0.1:6060", "[::1]:6060", "[::ffff:127.0.0.1]", "localhost:6060", "LOCALHOST.", "Debug.Example.Org:80"]
-        {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:6060",
+            "[::1]:6060",
+            "[::ffff:127.0.0.1]",
+            "localhost:6060",
+            "LOCALHOST.",
+            "Debug.Example.Org:80",
+        ] {
             assert!(host_is_allowed(host, &allowed, true), "{host}");
         }
         for host in [

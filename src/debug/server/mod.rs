@@ -230,7 +230,8 @@ fn close(mut stream: &TcpStream, patience: Duration) {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         // It cannot be set to nothing.
-        if stream.set_read_timeout(Some(left)).is_err() || !matches!(stream.read(&mut buffer), Ok(length) if length > 0) {
+        if stream.set_read_timeout(Some(left)).is_err() || !matches!(stream.read(&mut buffer), Ok(length) if length > 0)
+        {
             return;
         }
     }
