@@ -98,6 +98,7 @@ pub(crate) struct Snapshot<'a> {
     /// The memory of the `G` that waits for its end; 0: none.
     pub(crate) joiner: usize,
     /// Where its stack lies.
+    #[cfg_attr(not(feature = "pprof"), allow(dead_code))]
     pub(super) slot: Option<Slot>,
 }
 
