@@ -21,8 +21,8 @@ use crate::channel::lock::Lock;
 use crate::debug::walk::Addresses;
 use crate::sched::g::G;
 use std::collections::VecDeque;
-use std::fmt;
 use std::panic::Location;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -217,11 +217,14 @@ impl Strands {
 
 /// A part of each goroutine: its strand, made at its start, or at its first deed if that was not told.
 #[cfg(feature = "race")]
-#[derive(Default)]
 pub(crate) struct Place(std::sync::OnceLock<Arc<Strand>>);
 
 #[cfg(feature = "race")]
 impl Place {
+    pub(crate) const fn none() -> Self {
+        Self(std::sync::OnceLock::new())
+    }
+
     pub(super) fn set(&self, strand: Arc<Strand>, _number: u64, _strands: &Lock<Strands>) {
         assert!(self.0.set(strand).is_ok(), "a goroutine is made once");
     }
@@ -247,11 +250,14 @@ impl ByNumber {
 
 /// Nothing, without the feature: goroutines of an explorer, which have numbers from 1, are looked up.
 #[cfg(not(feature = "race"))]
-#[derive(Default)]
-pub(crate) struct Place(());
+pub(crate) struct Place;
 
 #[cfg(not(feature = "race"))]
 impl Place {
+    pub(crate) const fn none() -> Self {
+        Self
+    }
+
     pub(super) fn set(&self, strand: Arc<Strand>, number: u64, strands: &Lock<Strands>) {
         let mut strands = strands.lock();
         let places = &mut strands.by_number;

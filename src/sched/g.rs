@@ -225,7 +225,7 @@ impl G {
             joiner: UnsafeCell::new(NonNull::dangling()),
             pinned: Cell::new(std::ptr::null()),
             fiber: tsan::Fiber::none(),
-            strand: crate::race::strand::Place::default(),
+            strand: crate::race::strand::Place::none(),
         }
     }
 
