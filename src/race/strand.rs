@@ -21,8 +21,8 @@ use crate::channel::lock::Lock;
 use crate::debug::walk::Addresses;
 use crate::sched::g::G;
 use std::collections::VecDeque;
-use std::panic::Location;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
