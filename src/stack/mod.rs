@@ -28,7 +28,8 @@ use std::ptr::NonNull;
 
 pub(crate) const PAGE: usize = 4096;
 /// Bytes at the high end of each slot that belong to the scheduler, not to the stack.
-pub(crate) const RESERVED: usize = 192;
+/// Some of what lies there is only for those who watch.
+pub(crate) const RESERVED: usize = if cfg!(feature = "race") { 256 } else { 192 };
 /// Address space below each stack that faults when touched.
 pub(crate) const GUARD: usize = 64 * 1024;
 /// Address space of a stack of the default class, guard included.
