@@ -141,6 +141,7 @@ fn those_of_others_do_not_matter() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer can watch some 11,500 goroutines at once")]
 fn beside_others_that_create_goroutines_all_the_time_it_comes_to_an_end() {
     let (stop, stopped) = context::with_cancel(&context::background());
     let busy = go(move || {

@@ -120,6 +120,8 @@ static SPARE: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
 impl WorkerShared {
     /// A new one, or one that a worker of a runtime that is gone left behind.
     pub(crate) fn acquire() -> io::Result<&'static Self> {
+        // It goes from runtime to runtime by the hands of those who are quiet.
+        let _quiet = tsan::quiet();
         if let Some(spare) = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(spare);
         }
