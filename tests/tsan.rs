@@ -459,7 +459,7 @@ programs! {
     }
 
     silent blocking_calls_borrow_and_return {
-        let mut numbers = vec![1_u64; 8];
+        let mut numbers = [1_u64; 8];
         lisle::run(|| {
             for _ in 0..20 {
                 lisle::blocking(|| numbers.iter_mut().for_each(|number| *number += 1));
