@@ -30,6 +30,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use crate::debug::waits::LockWait;
 pub(crate) use crate::race::detector::{Channel, ChannelClocks};
+/// Who sends or receives.
+pub(crate) use crate::sched::g::G as Partner;
 pub(crate) use crate::testing::op::{At, Op};
 
 thread_local! {

@@ -38,11 +38,30 @@ pub(crate) fn unlocking<T: ?Sized>(_op: Op, _lock: &T) {}
 
 pub(crate) fn notified<T: ?Sized>(_condvar: &T, _heard: bool) {}
 
-pub(crate) fn buffered(_channel: usize, _capacity: usize, _sender: Option<u64>) {}
+/// Who sends or receives.
+pub(crate) use crate::park::Token as Partner;
 
-pub(crate) fn unbuffered(_channel: usize, _capacity: usize, _receiver: Option<u64>) {}
+pub(crate) struct ChannelClocks;
 
-pub(crate) fn handed(_channel: usize, _capacity: usize, _from: Option<u64>, _to: Option<u64>) {}
+impl ChannelClocks {
+    pub(crate) const fn none() -> Self {
+        Self
+    }
+}
+
+#[allow(dead_code)]
+pub(crate) struct Channel<'a> {
+    pub(crate) address: usize,
+    pub(crate) capacity: usize,
+    pub(crate) length: usize,
+    pub(crate) clocks: &'a mut ChannelClocks,
+}
+
+pub(crate) fn buffered(_channel: Channel<'_>, _sender: Option<&Partner>) {}
+
+pub(crate) fn unbuffered(_channel: Channel<'_>) {}
+
+pub(crate) fn handed(_channel: Channel<'_>, _from: Option<&Partner>, _to: Option<&Partner>) {}
 
 pub(crate) fn acquire_at(_object: usize) {}
 

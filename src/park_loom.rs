@@ -43,8 +43,8 @@ impl WakeTarget {
         Self(current())
     }
 
-    pub(crate) fn id(&self) -> u64 {
-        0
+    pub(crate) fn goroutine(&self) -> &Token {
+        &self.0
     }
 
     /// # Safety

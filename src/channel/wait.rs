@@ -26,7 +26,6 @@ use super::waiters::Claimed;
 use crate::atomics::{AtomicUsize, Ordering};
 use crate::observe;
 use crate::park::{WaitReason, WakeTarget, Woken, may_spin, park, park_until, spin_until};
-use crate::sched::g::G;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -98,7 +97,7 @@ impl Wait {
     }
 
     /// Who waits. For its claimer.
-    pub(super) fn waiter(&self) -> Option<&G> {
+    pub(super) fn waiter(&self) -> Option<&observe::Partner> {
         // SAFETY: written before others could find the wait, and not since.
         unsafe { &*self.target.get() }.as_ref().map(WakeTarget::goroutine)
     }

@@ -11,8 +11,8 @@
 
 use super::wait::{Verdict, Wait, Wish};
 use crate::atomics::{AtomicBool, Ordering};
+use crate::observe;
 use crate::park::{Home, Woken};
-use crate::sched::g::G;
 use crate::tsan;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -109,7 +109,7 @@ impl Claimed {
     }
 
     /// The goroutine, or thread, that waits.
-    pub(super) fn waiter(&self) -> Option<&G> {
+    pub(super) fn waiter(&self) -> Option<&observe::Partner> {
         let _quiet = tsan::quiet();
         self.entry().wait().waiter()
     }
