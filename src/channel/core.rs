@@ -614,12 +614,20 @@ impl<T> Core<T> {
         let mut state = self.state.lock();
         state.closed = true;
         let rest = if side == Side::Receive { std::mem::take(&mut state.buffer) } else { VecDeque::new() };
+        self.tell_dropped(&rest);
         let mut wakes = Wakes::default();
         while let Some(waiter) = state.sending.claim_next().or_else(|| state.receiving.claim_next()) {
             let verdict = if waiter.wish() == Wish::Watch { Verdict::Ready } else { Verdict::Closed };
             wakes.add(waiter.dismiss(verdict));
         }
         (wakes, rest)
+    }
+
+    /// The caller is going to drop messages that nobody has received, which comes after they were sent.
+    fn tell_dropped(&self, messages: &VecDeque<T>) {
+        if observe::is_on() {
+            messages.iter().for_each(|_| observe::unbuffered(self.address(), self.capacity, None));
+        }
     }
 
     // ---- the clock ----
@@ -696,7 +704,9 @@ fn drop_one_by_one<T>(messages: VecDeque<T>) {
 
 impl<T> Drop for Core<T> {
     fn drop(&mut self) {
+        let rest = std::mem::take(&mut self.state.get_mut().buffer);
+        self.tell_dropped(&rest);
         observe::forget(self.address());
-        drop_one_by_one(std::mem::take(&mut self.state.get_mut().buffer));
+        drop_one_by_one(rest);
     }
 }
