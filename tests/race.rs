@@ -3,7 +3,7 @@
 mod common;
 
 use lisle::cell::UnsafeCell;
-use lisle::channel::{bounded, unbounded};
+use lisle::channel::{Receiver, Sender, bounded, unbounded};
 use lisle::race::Cell;
 use lisle::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use lisle::sync::{Barrier, Condvar, Mutex, Once, OnceLock, RwLock, Semaphore, WaitGroup};
@@ -140,6 +140,29 @@ fn messages_count_from_the_first_even_if_the_first_had_nothing_to_tell() {
     [0, 2, 3].into_iter().for_each(|capacity| races(told(capacity, 1)));
     check(freed(1));
     [0, 2].into_iter().for_each(|capacity| races(freed(capacity)));
+}
+
+#[test]
+fn who_drops_messages_that_nobody_received_comes_after_their_senders() {
+    struct Message(Cell<u32>);
+    impl Drop for Message {
+        fn drop(&mut self) {
+            self.0.set(2);
+        }
+    }
+    let run = |(sender, receiver): (Sender<Message>, Receiver<Message>)| {
+        let sends = lisle::go(move || {
+            let message = Message(Cell::new(0));
+            message.0.set(1);
+            // Dropped here, if the receiver has gone.
+            let _ = sender.send(message);
+        });
+        let drops = lisle::go(move || drop(receiver));
+        sends.join().unwrap();
+        drops.join().unwrap();
+    };
+    check(|| run(bounded(2)));
+    check(|| run(unbounded()));
 }
 
 #[test]

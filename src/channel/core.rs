@@ -196,6 +196,15 @@ impl<T> State<T> {
         observe::Channel { address: self.address(), capacity, length: self.buffer.len(), clocks: &mut self.clocks }
     }
 
+    /// The caller is going to drop messages that nobody has received, which comes after they were sent.
+    fn tell_dropped(&mut self, messages: &VecDeque<T>, capacity: usize) {
+        if observe::is_on() {
+            for length in (0..messages.len()).rev() {
+                observe::unbuffered(observe::Channel { length, ..self.watched(capacity) });
+            }
+        }
+    }
+
     #[inline(always)]
     fn note(&mut self, woken: &Woken) {
         match woken {
@@ -628,6 +637,7 @@ impl<T> Core<T> {
         let mut state = self.state.lock();
         state.closed = true;
         let rest = if side == Side::Receive { std::mem::take(&mut state.buffer) } else { VecDeque::new() };
+        state.tell_dropped(&rest, self.capacity);
         let mut wakes = Wakes::default();
         while let Some(waiter) = state.sending.claim_next().or_else(|| state.receiving.claim_next()) {
             let verdict = if waiter.wish() == Wish::Watch { Verdict::Ready } else { Verdict::Closed };
@@ -710,7 +720,10 @@ fn drop_one_by_one<T>(messages: VecDeque<T>) {
 
 impl<T> Drop for Core<T> {
     fn drop(&mut self) {
+        let (capacity, state) = (self.capacity, self.state.get_mut());
+        let rest = std::mem::take(&mut state.buffer);
+        state.tell_dropped(&rest, capacity);
         observe::forget(self.address());
-        drop_one_by_one(std::mem::take(&mut self.state.get_mut().buffer));
+        drop_one_by_one(rest);
     }
 }

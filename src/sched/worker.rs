@@ -596,26 +596,6 @@ impl Worker {
         Counters::bump(&self.shared.counters.yields);
     }
 
-    /// Whether anybody could use the thread if the running goroutine let go of it.
-    pub(crate) fn someone_waits(&self) -> bool {
-        !self.deque.is_empty() || self.someone_else_waits()
-    }
-
-    /// As `someone_waits`, of those whom thieves cannot take from here.
-    fn someone_else_waits(&self) -> bool {
-        self.shared.has_deliveries()
-            || !self.ready.borrow().is_empty()
-            || !self.local_fresh.borrow().is_empty()
-            || !self.scheduler.injector.is_empty()
-            || self.timers.borrow().next_deadline().is_some_and(|deadline| deadline <= crate::clock::now())
-            || !self.is_dedicated() && self.scheduler.has_due_call()
-    }
-
-    /// Whether the running goroutine, whose budget is spent, is to let go of the thread.
-    pub(crate) fn must_let_go(&self) -> bool {
-        self.someone_else_waits() || !self.deque.is_empty() && !self.leaves_fresh_to_thieves()
-    }
-
     /// Started goroutines that would run next.
     pub(crate) fn waiting_behind(&self) -> usize {
         self.ready.borrow().len()

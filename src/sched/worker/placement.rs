@@ -71,10 +71,30 @@ impl Worker {
         }
     }
 
+    /// Whether anybody could use the thread if the running goroutine let go of it.
+    pub(crate) fn someone_waits(&self) -> bool {
+        !self.deque.is_empty() || self.someone_else_waits()
+    }
+
+    /// As `someone_waits`, of those whom thieves cannot take from here.
+    fn someone_else_waits(&self) -> bool {
+        self.shared.has_deliveries()
+            || !self.ready.borrow().is_empty()
+            || !self.local_fresh.borrow().is_empty()
+            || !self.scheduler.injector.is_empty()
+            || self.timers.borrow().next_deadline().is_some_and(|deadline| deadline <= crate::clock::now())
+            || !self.is_dedicated() && self.scheduler.has_due_call()
+    }
+
+    /// Whether the running goroutine, whose budget is spent, is to let go of the thread.
+    pub(crate) fn must_let_go(&self) -> bool {
+        self.someone_else_waits() || !self.deque.is_empty() && !self.leaves_fresh_to_thieves()
+    }
+
     /// The running goroutine has spent its budget, so it is not about to wait: whether it may go on, since an idle
     /// worker comes for the fresh goroutines behind it. If none has come after `OFFER`, none will.
     #[cold]
-    pub(super) fn leaves_fresh_to_thieves(&self) -> bool {
+    fn leaves_fresh_to_thieves(&self) -> bool {
         if self.is_dedicated() || !self.scheduler.idle.is_anybody_idle() || self.lending_pauses() {
             return false;
         }
