@@ -214,6 +214,8 @@ pub fn metrics() -> Metrics {
 pub(crate) fn start_trace(scheduler: &Arc<Scheduler>, every: Duration) -> io::Result<()> {
     let scheduler = Arc::downgrade(scheduler);
     let thread = std::thread::Builder::new().name("lisle-schedtrace".into());
+    // As in `Scheduler::start_thread`.
+    let _loud = crate::tsan::loud();
     thread.spawn(move || trace(scheduler, every)).map(drop)
 }
 

@@ -199,6 +199,8 @@ pub(crate) fn start(scheduler: &Arc<Scheduler>) -> io::Result<()> {
     barrier_is_available();
     let weak = Arc::downgrade(scheduler);
     let name = format!("{}-watchdog", scheduler.config.thread_name);
+    // As in `Scheduler::start_thread`.
+    let _loud = tsan::loud();
     std::thread::Builder::new().name(name).spawn(move || {
         let _quiet = tsan::quiet();
         let (weak, parker) = (weak, parker);
