@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  slot start (256 KiB aligned)                                        slot end = Stack::base
-//!  | guard, 64 KiB: any touch is a fault | usable, 192 KiB ... <- grows down | reserved, 192 B |
+//!  | guard, 64 KiB: any touch is a fault | usable, 192 KiB ... <- grows down | reserved, 256 B |
 //! ```
 //!
 //! Rejected:
@@ -28,8 +28,7 @@ use std::ptr::NonNull;
 
 pub(crate) const PAGE: usize = 4096;
 /// Bytes at the high end of each slot that belong to the scheduler, not to the stack.
-/// Some of what lies there is only for those who watch.
-pub(crate) const RESERVED: usize = if cfg!(feature = "race") { 256 } else { 192 };
+pub(crate) const RESERVED: usize = 256;
 /// Address space below each stack that faults when touched.
 pub(crate) const GUARD: usize = 64 * 1024;
 /// Address space of a stack of the default class, guard included.
