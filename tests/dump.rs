@@ -305,6 +305,10 @@ fn nested_scopes_are_told_as_a_tree() {
 }
 
 #[test]
+#[cfg_attr(
+    feature = "sanitizer",
+    ignore = "there goroutine objects lie where the sanitizer wants them, and are only counted"
+)]
 fn goroutines_that_have_not_started_are_shown_with_what_they_will_run() {
     const COUNT: usize = 3;
     let stop = Arc::new(AtomicBool::new(false));
@@ -411,7 +415,8 @@ fn a_goroutine_that_waits_is_dumped_with_a_deep_stack() {
         }
         std::hint::black_box(frame);
     }
-    let handle = go(|| deep(50));
+    // A sanitizer makes frames many times as large.
+    let handle = Builder::new().stack_size(1 << 20).go(|| deep(50)).unwrap();
     let text = part(handle.goroutine().id(), |text| text.contains("[park]"));
     assert!(text.matches("deep(...)").count() == 51, "{text}");
     handle.goroutine().unpark();
