@@ -427,6 +427,7 @@ fn a_cpu_profile_finds_its_way_out_of_a_library_that_was_loaded_while_it_is_take
 }
 
 #[test]
+#[cfg_attr(feature = "sanitizer", ignore = "a sanitizer's frames are many times as large as such a stack expects")]
 fn a_goroutine_with_the_smallest_stack_can_take_every_profile() {
     let _one = one_cpu_profile_at_a_time();
     let take_all = || {
