@@ -1,8 +1,8 @@
 //! The exhaustive search of schedules: it leaves out none whose outcome differs, and comes to its end.
 
 use lisle::channel::bounded;
-use lisle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use lisle::sync::Mutex;
+use lisle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use lisle::testing::{Config, Strategy};
 use lisle::{go, scope, yield_now};
 use std::sync::Arc;
