@@ -543,6 +543,8 @@ fn a_signal_handler_is_told_why_there_is_no_dump() {
     };
     let on_goroutine = || go(raise).join().unwrap();
     let waits = go(|| lisle::park());
+    // Else it may be on its way from those that have not started to those that have.
+    until(|| dump().contains("[park").then_some(()));
     install(handle, 0);
     raise();
     on_goroutine();
