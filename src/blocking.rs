@@ -9,7 +9,7 @@ use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter};
 use crate::report::AbortOnUnwind;
 use crate::sched::worker::Worker;
-use crate::threads::creation::Creation;
+use crate::threads::creation;
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -142,13 +142,7 @@ unsafe fn submit(job: JobRef) {
     }
     pool.threads += 1;
     pool.queue.push_back(job);
-    let started = thread::Builder::new().name("lisle-blocking".into()).spawn({
-        let creation = Creation::here();
-        move || {
-            let _created = creation.enter();
-            serve();
-        }
-    });
+    let started = thread::Builder::new().name("lisle-blocking".into()).spawn(creation::noting(serve));
     if started.is_ok() {
         return;
     }

@@ -108,10 +108,6 @@ const REASONS: [WaitReason; 17] = [
 ];
 
 impl WaitReason {
-    pub(crate) fn from_u8(byte: u8) -> Self {
-        REASONS[usize::from(byte)]
-    }
-
     /// `None`: it is the byte of no reason.
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         REASONS.get(usize::from(byte)).copied()

@@ -292,7 +292,7 @@ struct Visit {
     extras: Vec<u8>,
     texts: Vec<u8>,
     again: Vec<u8>,
-    ids: Vec<u8>,
+    headers_again: Vec<u8>,
     cache: Cache,
     addresses: Vec<usize>,
     scopes: Scopes,
@@ -300,9 +300,14 @@ struct Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        for copied in
-            [&mut self.pinned, &mut self.copied, &mut self.extras, &mut self.texts, &mut self.again, &mut self.ids]
-        {
+        for copied in [
+            &mut self.pinned,
+            &mut self.copied,
+            &mut self.extras,
+            &mut self.texts,
+            &mut self.again,
+            &mut self.headers_again,
+        ] {
             forget(copied);
         }
         self.pieces.clear();
@@ -328,7 +333,7 @@ impl Visit {
             extras: Vec::new(),
             texts: Vec::new(),
             again: Vec::new(),
-            ids: Vec::new(),
+            headers_again: Vec::new(),
             cache: Cache::new(),
             addresses: vec![0; FRAMES],
             scopes: Scopes::default(),
@@ -456,7 +461,7 @@ impl Visit {
         copy(&self.pieces, &mut self.again, &mut self.readable);
         self.pieces.clear();
         self.pieces.extend(self.candidates.iter().map(|one| Piece { from: one.seen.g, length: HEADER }));
-        copy(&self.pieces, &mut self.ids, &mut self.readable);
+        copy(&self.pieces, &mut self.headers_again, &mut self.readable);
     }
 
     /// Tells what can be believed, and returns what has to be looked at again.
@@ -472,7 +477,7 @@ impl Visit {
             let header = &self.copied[candidate.header..candidate.header + HEADER];
             let is_same = now.g == candidate.seen.g
                 && self.readable[index]
-                && are_of_one(header, &self.ids[index * HEADER..(index + 1) * HEADER]);
+                && are_of_one(header, &self.headers_again[index * HEADER..(index + 1) * HEADER]);
             let is_still = now.slice == candidate.seen.slice && now.labels == candidate.seen.labels;
             let is_whole = is_same && is_still && candidate.readable;
             if !is_whole && (!is_last || !is_same || !candidate.readable) {
@@ -530,7 +535,7 @@ impl Candidate {
     /// `header` is a copy of a goroutine that was alive when it was made.
     unsafe fn snapshot<'a>(&self, header: &[u8], texts: &'a [u8]) -> Snapshot<'a> {
         let created_at = word(header, offset_of!(G, created_at));
-        let reason = WaitReason::from_u8(header[offset_of!(G, wait_reason)]);
+        let reason = WaitReason::from_byte(header[offset_of!(G, wait_reason)]).expect("the byte of a reason");
         // SAFETY: places of creation are statics.
         let created_at = unsafe { &*std::ptr::with_exposed_provenance::<Location<'static>>(created_at) };
         let vtable = std::ptr::with_exposed_provenance::<TaskVTable>(word(header, offset_of!(G, vtable)));

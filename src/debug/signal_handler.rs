@@ -8,9 +8,10 @@
 //!
 //! All of this may be done in a handler: no locks, no allocations.
 
+use super::leaked::memory::read;
+use crate::stack::PAGE;
 use std::ffi::c_int;
 
-const PAGE: usize = 4096;
 const WORD: usize = size_of::<usize>();
 /// So much of a stack is searched.
 const DEPTH: usize = 1024 * 1024;
@@ -65,23 +66,19 @@ fn restorer() -> Option<usize> {
 
 /// Whether the word stands on the stack, from `from` on. The kernel reads it in our name: where the stack ends is not known.
 fn finds(from: *const u8, word: usize) -> bool {
-    let mut words = [0_usize; PAGE / WORD];
+    let mut bytes = [0; PAGE];
     let start = from.addr().next_multiple_of(WORD);
     let mut at = start;
     while at < start.saturating_add(DEPTH) {
         // Page by page: one can be read or not.
-        let length = PAGE - at % PAGE;
-        let local = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: length };
-        let remote = libc::iovec { iov_base: std::ptr::without_provenance_mut(at), iov_len: length };
-        // SAFETY: the kernel writes to `words` alone, and refuses what cannot be read.
-        let copied = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
-        if usize::try_from(copied) != Ok(length) {
+        let page = &mut bytes[..PAGE - at % PAGE];
+        if !read(at, page) {
             return false;
         }
-        if words[..length / WORD].contains(&word) {
+        if page.chunks_exact(WORD).any(|bytes| bytes == word.to_ne_bytes()) {
             return true;
         }
-        at += length;
+        at += page.len();
     }
     false
 }

@@ -5,9 +5,9 @@
 
 use super::copy::{Piece, copy};
 use super::unwind::{self, Cache, End, StackMemory};
+use crate::stack::PAGE;
 use crate::threads::parker::{Waiting, waiting};
 
-const PAGE: usize = 4096;
 /// So much of a stack is looked at.
 const PAGES: usize = 64;
 const FRAMES: usize = 128;

@@ -259,7 +259,7 @@ impl G {
     }
 
     pub(crate) fn wait_reason(&self) -> WaitReason {
-        WaitReason::from_u8(self.wait_reason.load(Ordering::Relaxed))
+        WaitReason::from_byte(self.wait_reason.load(Ordering::Relaxed)).expect("the byte of a reason")
     }
 
     /// Whether `worker`, hence the calling thread, is where this goroutine runs.

@@ -45,7 +45,7 @@ pub(crate) mod worker;
 
 use crate::runtime::Config;
 use crate::stack::{StackError, slab};
-use crate::threads::creation::Creation;
+use crate::threads::creation;
 use crossbeam_deque::Injector;
 use g::{G, GRef};
 use scan::{Hit, Offenders};
@@ -241,11 +241,7 @@ impl Scheduler {
     ) -> io::Result<()> {
         let scheduler = Arc::clone(self);
         self.threads.fetch_add(1, Ordering::AcqRel);
-        let creation = Creation::here();
-        let body = move || {
-            let _created = creation.enter();
-            Worker::main(shared, scheduler, kind, first);
-        };
+        let body = creation::noting(move || Worker::main(shared, scheduler, kind, first));
         // A thread comes after its creator, however its creator came to it.
         let _loud = crate::tsan::loud();
         let started = std::thread::Builder::new().name(name).stack_size(self.config.worker_stack_size).spawn(body);

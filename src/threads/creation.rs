@@ -12,23 +12,19 @@ fn threads() -> MutexGuard<'static, Vec<(libc::pid_t, Addresses)>> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The calls under way when a thread was asked for.
-pub(crate) struct Creation(Addresses);
-
-impl Creation {
-    pub(crate) fn here() -> Self {
-        Self(addresses_of_caller())
-    }
-
-    /// The calling thread is the one that was asked for, until this is dropped, on the same thread.
-    pub(crate) fn enter(self) -> Created {
+/// What a thread is to do that the caller is about to start: while it does so, it is known by the calls that are under way now.
+pub(crate) fn noting<R>(body: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    let calls = addresses_of_caller();
+    move || {
         let thread = current();
-        threads().push((thread, self.0));
-        Created(thread)
+        threads().push((thread, calls));
+        let _created = Created(thread);
+        body()
     }
 }
 
-pub(crate) struct Created(libc::pid_t);
+/// A thread that is listed until this is dropped.
+struct Created(libc::pid_t);
 
 impl Drop for Created {
     fn drop(&mut self) {
@@ -51,14 +47,8 @@ mod tests {
 
     #[test]
     fn a_thread_has_the_calls_of_its_creation_until_it_ends() {
-        let creation = Creation::here();
-        let thread = std::thread::spawn(move || {
-            let entered = creation.enter();
-            let calls = of(current()).unwrap();
-            drop(entered);
-            (calls, of(current()))
-        });
-        let (calls, after) = thread.join().unwrap();
+        let body = noting(|| of(current()).unwrap());
+        let (calls, after) = std::thread::spawn(|| (body(), of(current()))).join().unwrap();
         let frames = crate::debug::symbol::resolve(&calls);
         let mut functions = frames.iter().flat_map(|frames| frames.iter().filter_map(|frame| frame.function.as_ref()));
         assert!(functions.any(|name| name.contains("a_thread_has_the_calls_of_its_creation")), "{frames:?}");

@@ -9,14 +9,16 @@ pub(crate) mod service;
 use crate::tsan;
 use std::{fs, io, thread};
 
-/// The numbers of all threads of the process, sorted. `None`: the system does not tell, or not reliably just now.
+/// The numbers of the threads of the process, as the system lists them: one that ends meanwhile can hide another.
+pub(crate) fn listed() -> io::Result<Vec<libc::pid_t>> {
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    fs::read_dir("/proc/self/task")?.filter_map(|entry| entry.map(number).transpose()).collect()
+}
+
+/// All of them, sorted. `None`: the system does not tell, or not reliably just now.
 pub(crate) fn of_process() -> Option<Vec<libc::pid_t>> {
-    let mut threads = Vec::new();
-    for entry in fs::read_dir("/proc/self/task").ok()? {
-        threads.push(entry.ok()?.file_name().to_str()?.parse().ok()?);
-    }
+    let mut threads = listed().ok()?;
     threads.sort_unstable();
-    // A thread that ends while the folder is read can hide another one.
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let count: usize = status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()?;
     (count == threads.len()).then_some(threads)

@@ -15,7 +15,7 @@ mod track;
 
 use super::profile::{Key, Profile, Shown};
 use crate::stack::own_threads;
-use crate::threads::service::Service;
+use crate::threads::{self, service::Service};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,15 +139,6 @@ impl Drop for Sampled {
     }
 }
 
-/// The threads of the process.
-fn threads() -> io::Result<HashSet<libc::pid_t>> {
-    let mut threads = HashSet::new();
-    for entry in std::fs::read_dir("/proc/self/task")? {
-        threads.extend(entry?.file_name().to_str().and_then(|name| name.parse::<libc::pid_t>().ok()));
-    }
-    Ok(threads)
-}
-
 struct Collector {
     profile: Profile,
     began: Instant,
@@ -197,7 +188,7 @@ impl Collector {
 
     /// Gives each new thread a timer, and takes back the tracks of those that have ended.
     fn find_threads(&mut self) -> io::Result<()> {
-        let alive = threads()?;
+        let alive: HashSet<_> = threads::listed()?.into_iter().collect();
         let is_over = |(thread, one): &(&libc::pid_t, &Sampled)| !alive.contains(thread) || one.is_outdated(**thread);
         let over: Vec<_> = self.tracked.iter().filter(is_over).map(|(&thread, _)| thread).collect();
         over.into_iter().for_each(|thread| self.release(thread));

@@ -5,10 +5,9 @@
 //! flags: so a heap can be read from its beginning to its end. A part of memory that does not read so, or comes from
 //! another allocator, is no heap to us: all that lies in it counts as in use.
 
-use super::memory::{Array, Map, read_word};
+use super::memory::{Array, Map, WORD, read_word};
 use std::ops::Range;
 
-const WORD: usize = size_of::<usize>();
 /// Blocks lie at multiples of this.
 const GRAIN: usize = 16;
 const FLAGS: usize = 7;

@@ -1,12 +1,12 @@
 //! From everything that is certainly in use to everything that can be reached from there, in the copy of the process.
 
 use super::heap::{self, Block, Heap};
-use super::memory::{Array, BUFFER, Map, PAGE, WORD, each_present, each_word, read, read_word};
+use super::memory::{Array, BUFFER, Map, WORD, each_present, each_word, read, read_word};
 use super::{Process, WORK, memory};
 use crate::debug::registry::Seen;
 use crate::park::{MARK, WaitReason};
 use crate::sched::g::{G, PENDING, Pinned, RunState};
-use crate::stack::{GUARD, RESERVED};
+use crate::stack::{GUARD, PAGE, RESERVED};
 use std::mem::offset_of;
 use std::ops::Range;
 

@@ -1,9 +1,9 @@
 //! What the copy of the process works with: arrays that are not on the heap, the map of its own memory, and reads that
 //! cannot fault. Nothing here allocates or takes a lock: another thread may have held one when the copy was made.
 
+use crate::stack::PAGE;
 use std::ops::Range;
 
-pub(super) const PAGE: usize = 4096;
 pub(super) const WORD: usize = size_of::<usize>();
 /// Bytes that are read at a time.
 pub(super) const BUFFER: usize = 64 * 1024;
@@ -89,7 +89,7 @@ impl<T: Copy> Drop for Array<T> {
 }
 
 /// Reads the process's own memory by the kernel's hand: what is not there is told, not faulted on.
-pub(super) fn read(from: usize, into: &mut [u8]) -> bool {
+pub(in crate::debug) fn read(from: usize, into: &mut [u8]) -> bool {
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     let remote = libc::iovec { iov_base: std::ptr::without_provenance_mut(from), iov_len: into.len() };
     // SAFETY: the local vector describes `into`; the remote one is an address for the kernel to read or to refuse.

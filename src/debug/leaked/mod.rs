@@ -29,7 +29,7 @@
 
 mod heap;
 mod mark;
-mod memory;
+pub(super) mod memory;
 
 use super::dump;
 use super::registry::{self, State, Wanted};

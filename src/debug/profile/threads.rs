@@ -3,17 +3,15 @@
 //! nobody keeps the calls.
 
 use super::{Key, Profile, Shown};
-use crate::threads::creation;
+use crate::threads::{self, creation};
 
 pub(crate) fn profile() -> Profile {
     let mut profile = Profile::new("threadcreate", &[("threadcreate", "count")], Shown::Everything);
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    for task in tasks {
+    for thread in threads::listed().unwrap_or_default() {
         // It may have ended meanwhile.
-        let Ok(name) = std::fs::read_to_string(task.path().join("comm")) else { continue };
+        let Ok(name) = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")) else { continue };
         let kind = name.trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
-        let thread = task.file_name().to_str().and_then(|number| number.parse().ok());
-        let stack = thread.and_then(creation::of).map(|addresses| addresses[..].into()).unwrap_or_default();
+        let stack = creation::of(thread).map(|addresses| addresses[..].into()).unwrap_or_default();
         profile.add(Key { stack, mark: Some(format!("thread {kind}")), ..Key::default() }, [1, 0]);
     }
     profile
