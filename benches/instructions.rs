@@ -32,6 +32,7 @@ const LOOPS: &[Loop] = &[
     ("send_recv_0", |count| send_recv(0, count)),
     ("send_recv_128", |count| send_recv(128, count)),
     ("lock_unlock", lock_unlock),
+    ("lock_waited", lock_waited),
     ("atomic_add", |count| {
         let counter = lisle::sync::atomic::AtomicUsize::new(0);
         for _ in 0..count {
@@ -92,6 +93,21 @@ fn lock_unlock(count: usize) {
     for _ in 0..count {
         *black_box(&counter).lock().unwrap() += 1;
     }
+}
+
+/// One turn: the lock is taken, and held across a yield, so that three neighbours wait for it.
+fn lock_waited(count: usize) {
+    let counter = std::rc::Rc::new(Mutex::new(0_usize));
+    let take_turns = move || {
+        for _ in 0..count / 4 {
+            let mut counter = counter.lock().unwrap();
+            lisle::yield_now();
+            *counter += 1;
+        }
+    };
+    let neighbours: Vec<_> = (0..3).map(|_| lisle::go_local(take_turns.clone())).collect();
+    take_turns();
+    neighbours.into_iter().for_each(|neighbour| neighbour.join().unwrap());
 }
 
 #[inline(never)]

@@ -60,6 +60,12 @@ impl BackOff {
         self.next_skips.store(skips.saturating_mul(2).min(MOST_SKIPS), Ordering::Relaxed);
         false
     }
+
+    /// Whether waits in vain have made it as rare as it gets.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn has_learnt(&self) -> bool {
+        self.next_skips.load(Ordering::Relaxed) == MOST_SKIPS
+    }
 }
 
 /// After an attempt that failed because another processor changed the word at the same time.

@@ -124,7 +124,8 @@ impl RawMutex {
 
     #[cold]
     fn lock_slow(&self) {
-        if self.back_off.succeeds(|| self.try_lock()) {
+        // It may be free, with waiters, which the fast path does not take: that is no case for pauses.
+        if self.try_lock() || self.back_off.succeeds(|| self.try_lock()) {
             return;
         }
         let mut lost = 0;
@@ -411,5 +412,27 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
 impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&**self, f)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_lock_with_waiters_is_no_reason_to_spin_for_a_held_one() {
+        let lock = std::sync::Arc::new(Mutex::new(0));
+        let runtime = crate::Config::new().workers(1).start().expect("a runtime");
+        let take_turns = |lock: std::sync::Arc<Mutex<i32>>| {
+            for _ in 0..500 {
+                let mut turns = lock.lock().unwrap();
+                crate::yield_now();
+                *turns += 1;
+            }
+        };
+        let all: Vec<_> = (0..4).map(|_| lock.clone()).map(|lock| runtime.go(move || take_turns(lock))).collect();
+        all.into_iter().for_each(|one| one.join().unwrap());
+        assert!(lock.raw.back_off.has_learnt(), "no wait for a lock whose holder has parked was worth its pauses");
+        assert_eq!(*lock.lock().unwrap(), 2000);
     }
 }
