@@ -204,6 +204,49 @@ fn a_std_lock_held_by_a_parked_neighbour_is_told_on_stderr() {
     std::process::exit(0);
 }
 
+/// The calling thread, and those that it will start, share one processor.
+fn share_one_processor() {
+    let first = rustix::thread::sched_getaffinity(None).map(|all| (0..1024).find(|&i| all.is_set(i)).unwrap()).unwrap();
+    let mut one = rustix::thread::CpuSet::new();
+    one.set(first);
+    rustix::thread::sched_setaffinity(None, &one).unwrap();
+}
+
+/// The calling thread runs when nobody else wants to.
+fn give_way_to_all_others() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: a structure of the right kind, which the call reads.
+    assert_eq!(unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) }, 0);
+}
+
+#[test]
+fn a_goroutine_that_the_kernel_does_not_let_run_is_not_said_to_be_blocked() {
+    let test = "a_goroutine_that_the_kernel_does_not_let_run_is_not_said_to_be_blocked";
+    if let Some(output) = common::in_child(test, &[("LISLE_WORKERS", "1")]) {
+        let text = common::stderr(&output);
+        assert!(output.status.success() && !text.contains("has blocked its thread"), "{text}");
+        return;
+    }
+    share_one_processor();
+    let (begin, has_begun) = mpsc::channel();
+    let waiter = Builder::new().name("waiter").go(lisle::park).unwrap();
+    go(move || {
+        give_way_to_all_others();
+        begin.send(()).unwrap();
+        loop {
+            std::hint::spin_loop();
+        }
+    });
+    has_begun.recv().unwrap();
+    waiter.goroutine().unpark();
+    // What the watchdog calls a long time is a second.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(2500) {
+        std::hint::spin_loop();
+    }
+    std::process::exit(0);
+}
+
 #[test]
 fn blocking_lets_neighbours_run_and_passes_panics_on() {
     let runtime = common::one_worker();

@@ -45,7 +45,7 @@ use super::watchdog::TICK;
 use super::worker::WorkerShared;
 use super::{Scheduler, all, all_with_stopped};
 use crate::debug::{dump, waits_for};
-use crate::report::UnlockedStderr;
+use crate::report::{UnlockedStderr, discard_payload};
 use crate::runtime::DeadlockPolicy;
 use crate::threads::{self, parker, service};
 use std::io::Write;
@@ -231,6 +231,13 @@ fn end_program(schedulers: &[Arc<Scheduler>]) -> ! {
         // Another runtime's watchdog has seen it, too, and is about to end the process.
         std::thread::sleep(LONGEST_PAUSE);
     }
+    // Whatever goes wrong in the telling, the program ends.
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tell(schedulers)));
+    told.err().into_iter().for_each(discard_payload);
+    dump::end_program()
+}
+
+fn tell(schedulers: &[Arc<Scheduler>]) {
     let mut stderr = UnlockedStderr;
     let _ = stderr.write_all(b"fatal error: all goroutines are asleep - deadlock!\n\n");
     let goroutines: u64 = schedulers.iter().map(|scheduler| scheduler.live()).sum();
@@ -239,5 +246,4 @@ fn end_program(schedulers: &[Arc<Scheduler>]) -> ! {
     if goroutines <= MOST_ALONE {
         let _ = stderr.write_all(waits_for::told().as_bytes());
     }
-    dump::end_program()
 }

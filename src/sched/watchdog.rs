@@ -46,7 +46,7 @@ const TELL_BLOCKED_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StuckKind {
-    /// The goroutine computes and does not yield.
+    /// The goroutine computes and does not yield (or would, on a machine that has no processor for it).
     Computing,
     /// The thread uses no processor time: it waits in something that is not lisle's, such as
     /// `std::sync::Mutex::lock` or a system call.
@@ -335,7 +335,8 @@ fn look(worker: &'static WorkerShared, before: Option<&Seen>, now: Instant) -> (
     };
     let kind = if let Some(why) = worker.keeps() {
         StuckKind::KeepsThread(why)
-    } else if cpu.saturating_sub(before.cpu) > TICK / 10 {
+    } else if cpu.saturating_sub(before.cpu) > TICK / 10 || worker.thread.is_runnable() {
+        // The latter on a busy machine: it would compute, if the kernel let it.
         StuckKind::Computing
     } else {
         StuckKind::Blocked
