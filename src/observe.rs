@@ -18,8 +18,9 @@
 //! be wanted all the same, `atomics::lock` lets its holder run.) Points are told in `try_…`, drops, unlocks and
 //! notifications, too: none of these switches in an ordinary run, all may under the explorer.
 
-use crate::debug::{lock_order, walk};
-use crate::race::detector::{self, Access, Edge, Passage};
+use crate::debug::lock_order;
+use crate::debug::walk::{Addresses, Here};
+use crate::race::detector::{self, Access, Edge, Passage, Race, Stack, StackIsWanted};
 use crate::sched::g::G;
 use crate::testing::explorer::Explorer;
 use crate::tsan;
@@ -345,7 +346,9 @@ fn tell_spawned(g: &G) {
     g.fiber.create(g.id, g.name());
     with_explorer(|explorer| explorer.note_spawned(g));
     let keeps_stacks = detector::with_current(|detector, _| detector.keeps_stacks()).unwrap_or(false);
-    let stack = keeps_stacks.then(walk::addresses_of_caller);
+    let here = Here::for_calls_from(g.created_at);
+    // SAFETY: of this function.
+    let stack = keeps_stacks.then(|| unsafe { here.with_known(Addresses::clone).unwrap_or_else(|| here.addresses()) });
     detector::with_current(|detector, me| detector.spawn(me, g, stack));
 }
 
@@ -389,14 +392,27 @@ fn tell_ended() {
 #[inline(never)]
 pub(crate) fn access(access: Access) {
     tsan::access(access);
-    let note = |stack| detector::with_current(|detector, me| detector.access(me, access, stack)).unwrap_or(Ok(None));
-    let noted = note(None).or_else(|detector::StackIsWanted| note(Some(walk::addresses_of_caller())));
+    let here = Here::for_calls_from(access.location);
+    let note = |stack: Stack<'_>| {
+        detector::with_current(|detector, me| detector.access(me, access, stack)).unwrap_or(Ok(None))
+    };
+    let noted = note(Stack::IfKnown(here)).or_else(|StackIsWanted| note_with_walk(note, here));
     if let Ok(Some(race)) = noted {
         match with_explorer(|explorer| explorer.found_race(race.clone())) {
             Some(()) => {}
             None => crate::race::report::told(&race),
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn note_with_walk(
+    note: impl FnOnce(Stack<'_>) -> Result<Option<Race>, StackIsWanted>,
+    here: Here,
+) -> Result<Option<Race>, StackIsWanted> {
+    // SAFETY: of our caller.
+    note(Stack::Given(&unsafe { here.addresses() }))
 }
 
 /// Something cannot be done under the explorer, as the text says.

@@ -29,7 +29,7 @@
 //! | the clock of a strand | `strand`; found by its goroutine | its own lock, which nobody else wants while it runs |
 //! | the clocks of a channel | in the channel | the channel's lock, which who tells holds |
 //! | the clock of another object; what is known of a variable | a stripe, by address | the lock of the stripe |
-//! | the strands, for starts and ends | `Detector::strands` | a lock |
+//! | the indexes of strands, for first accesses and ends | `Detector::strands` | a lock |
 //!
 //! Locks are taken in the order of the table from below, except that nothing is wanted under that of the strands but a
 //! strand's own. No stack is walked under any of them. Who has nothing to say (it has accessed nothing, and has heard of
@@ -42,10 +42,10 @@ pub(crate) use super::variable::{Access, Race};
 
 use super::address::scatter;
 use super::clock::Clock;
-use super::strand::{Strand, Strands, Who};
-use super::variable::{Seen, Variable};
+use super::strand::{self, Present, Strand, Strands, Who};
+use super::variable::{Seen, Use, Variable};
 use crate::channel::lock::Lock;
-use crate::debug::walk::Addresses;
+use crate::debug::walk::{Addresses, Here};
 use crate::sched::g::G;
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
@@ -103,6 +103,14 @@ pub(crate) struct Channel<'a> {
 
 /// The access is to be told again, with its stack.
 pub(crate) struct StackIsWanted;
+
+/// The calls in which an access is made.
+#[derive(Clone, Copy)]
+pub(crate) enum Stack<'a> {
+    /// Those under way there, if they can be known without a walk. The frame where it was made is not left meanwhile.
+    IfKnown(Here),
+    Given(&'a Addresses),
+}
 
 struct Stripe {
     sync: Lock<ByAddress<Clock>>,
@@ -201,7 +209,7 @@ impl Detector {
             self.stripe(address).forget_clock(address);
         }
         let clock = parent.map_or_else(Clock::default, Strand::published);
-        self.strands.lock().make(Who::of(g, created_in), clock)
+        Arc::new(Strand::new(Who::of(g, created_in), clock))
     }
 
     /// `me` has made the goroutine `child`, in the calls of `stack`.
@@ -221,7 +229,7 @@ impl Detector {
     /// `me` has ended: it does nothing more.
     pub(crate) fn end(&self, me: Option<&G>) {
         if let Some(me) = me {
-            self.with_strand(me, |strand| self.strands.lock().end(strand, self.reuses));
+            self.with_strand(me, |strand| strand::end(&self.strands, strand, self.reuses));
         }
     }
 
@@ -274,7 +282,7 @@ impl Detector {
     }
 
     fn acquire_all(&self, me: &Strand) {
-        for strand in self.strands.lock().all().iter().filter(|strand| strand.index != me.index) {
+        for strand in self.strands.lock().all().iter().filter(|strand| !std::ptr::eq(&***strand, me)) {
             let theirs = strand.published();
             me.with(|present| present.clock.join(&theirs));
         }
@@ -344,37 +352,49 @@ impl Detector {
 
     // ---- variables ----
 
-    /// Notes an access. Returns the race in which it stands, if there is one; or that the stack is wanted, too, and nothing
-    /// has been noted.
+    /// Notes an access. Returns the race in which it stands, if there is one; or that the stack is wanted, which could not be
+    /// known without a walk, and nothing has been noted.
+    #[inline(always)]
     pub(crate) fn access(
         &self,
         me: Option<&G>,
         access: Access,
-        stack: Option<Addresses>,
+        stack: Stack<'_>,
     ) -> Result<Option<Race>, StackIsWanted> {
         let Some(me) = me else { return Ok(None) };
-        self.with_strand(me, |me| {
+        self.with_strand(me, |strand| {
+            if !strand.has_index() {
+                self.strands.lock().give_index(strand);
+            }
             let mut variables = self.stripe(access.variable).variables.lock();
             let variable = variables.entry(access.variable).or_default();
-            me.with(|present| {
+            strand.with(|present| {
                 if variable.is_known(present.now(), access) {
                     return Ok(None);
                 }
-                if self.keeps_stacks && stack.is_none() {
-                    return Err(StackIsWanted);
+                let mut note = |stack: Option<&Addresses>| note(variable, present, Use { access, strand, stack });
+                match stack {
+                    _ if !self.keeps_stacks => Ok(note(None)),
+                    Stack::Given(stack) => Ok(note(Some(stack))),
+                    // SAFETY: as it promises.
+                    Stack::IfKnown(here) => unsafe { here.with_known(|stack| note(Some(stack))) }.ok_or(StackIsWanted),
                 }
-                let (epoch, strand) = (present.access(), Arc::clone(me));
-                let seen = Seen { epoch, strand, writes: access.writes, location: access.location, stack };
-                let is_before = |seen: &Seen| present.has_seen(seen.epoch);
-                let race = variable.unordered(access.writes, is_before).cloned().map(|before| {
-                    let before_has_ended = before.strand.has_ended();
-                    Race { address: access.address, now: seen.clone(), before, before_has_ended }
-                });
-                variable.note(seen, is_before);
-                Ok(race)
             })
         })
     }
+}
+
+/// Notes an access of the strand that is `present`. Returns the race in which it stands.
+#[inline(always)]
+fn note(variable: &mut Variable, present: &mut Present, now: Use<'_>) -> Option<Race> {
+    let epoch = present.access();
+    let is_before = |seen: &Seen| present.has_seen(seen.epoch);
+    let race = variable.unordered(now.access.writes, is_before).map(|before| {
+        let before_has_ended = before.strand.has_ended();
+        Race { address: now.access.address, now: now.seen_at(epoch), before: before.clone(), before_has_ended }
+    });
+    variable.note(now, epoch, is_before);
+    race
 }
 
 fn fence(me: &Strand, ordering: Ordering) {

@@ -42,35 +42,85 @@ pub(crate) struct Race {
     pub(crate) before_has_ended: bool,
 }
 
+/// How an access is told: by whom, where, and in which calls.
+#[derive(Clone, Copy)]
+pub(super) struct Use<'a> {
+    pub(super) access: Access,
+    pub(super) strand: &'a Arc<Strand>,
+    pub(super) stack: Option<&'a Addresses>,
+}
+
+impl Use<'_> {
+    pub(super) fn seen_at(self, epoch: Epoch) -> Seen {
+        let Access { writes, location, .. } = self.access;
+        Seen { epoch, strand: Arc::clone(self.strand), writes, location, stack: self.stack.cloned() }
+    }
+
+    /// Takes the place of what was seen before. In most cases it is the same strand, in the same calls: then no counts of
+    /// references change, of which each may be a transfer between processors.
+    fn replaces(self, seen: &mut Seen, epoch: Epoch) {
+        (seen.epoch, seen.writes, seen.location) = (epoch, self.access.writes, self.access.location);
+        if !Arc::ptr_eq(&seen.strand, self.strand) {
+            seen.strand = Arc::clone(self.strand);
+        }
+        let is_same = match (&seen.stack, self.stack) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if !is_same {
+            seen.stack = self.stack.cloned();
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Variable {
     write: Option<Seen>,
+    /// Those that count, and then at most one that does not, for its memory.
     reads: Vec<Seen>,
+    reads_that_count: usize,
 }
 
 impl Variable {
+    fn reads(&self) -> &[Seen] {
+        &self.reads[..self.reads_that_count]
+    }
+
     /// Whether the same access was noted in this very epoch.
     pub(super) fn is_known(&self, epoch: Epoch, access: Access) -> bool {
         let same = |seen: &Seen| seen.epoch == epoch;
         match access.writes {
-            true => self.reads.is_empty() && self.write.as_ref().is_some_and(same),
-            false => self.reads.iter().any(same) || self.write.as_ref().is_some_and(same),
+            true => self.reads_that_count == 0 && self.write.as_ref().is_some_and(same),
+            false => self.reads().iter().any(same) || self.write.as_ref().is_some_and(same),
         }
     }
 
     /// An earlier access that is no read beside a read, and does not come before, as `is_before` says.
     pub(super) fn unordered(&self, writes: bool, is_before: impl Fn(&Seen) -> bool) -> Option<&Seen> {
-        let reads = if writes { &self.reads[..] } else { &[] };
+        let reads = if writes { self.reads() } else { &[] };
         self.write.iter().chain(reads).find(|seen| !is_before(seen))
     }
 
-    pub(super) fn note(&mut self, seen: Seen, is_before: impl Fn(&Seen) -> bool) {
-        if seen.writes {
-            self.reads.clear();
-            self.write = Some(seen);
-        } else {
-            self.reads.retain(|read| !is_before(read));
-            self.reads.push(seen);
+    pub(super) fn note(&mut self, now: Use<'_>, epoch: Epoch, is_before: impl Fn(&Seen) -> bool) {
+        if now.access.writes {
+            self.reads.truncate(1);
+            self.reads_that_count = 0;
+            match &mut self.write {
+                Some(write) => now.replaces(write, epoch),
+                None => self.write = Some(now.seen_at(epoch)),
+            }
+            return;
         }
+        if self.reads_that_count > 1 {
+            self.reads.retain(|read| !is_before(read));
+            self.reads_that_count = self.reads.len();
+        } else if self.reads().first().is_some_and(is_before) {
+            self.reads_that_count = 0;
+        }
+        match self.reads.get_mut(self.reads_that_count) {
+            Some(read) => now.replaces(read, epoch),
+            None => self.reads.push(now.seen_at(epoch)),
+        }
+        self.reads_that_count += 1;
     }
 }
