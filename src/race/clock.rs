@@ -14,6 +14,11 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    #[cfg(feature = "race")]
+    pub(crate) const fn new() -> Self {
+        Self { times: Vec::new() }
+    }
+
     pub(crate) fn of(&self, strand: u32) -> u32 {
         self.times.get(strand as usize).copied().unwrap_or(0)
     }

@@ -28,6 +28,7 @@
 //! | --- | --- | --- |
 //! | the clock of a strand | `strand`; found by its goroutine | its own lock, which nobody else wants while it runs |
 //! | the clocks of a channel | in the channel | the channel's lock, which who tells holds |
+//! | the clock of a lock | in the lock | the lock itself |
 //! | the clock of another object; what is known of a variable | a stripe, by address | the lock of the stripe |
 //! | the indexes of strands, for first accesses and ends | `Detector::strands` | a lock |
 //!
@@ -38,6 +39,7 @@
 
 pub(crate) use super::address::ByAddress;
 pub(crate) use super::channel::ChannelClocks;
+pub(crate) use super::lock::LockClock;
 pub(crate) use super::variable::{Access, Race};
 
 use super::address::scatter;
@@ -148,8 +150,9 @@ impl Stripe {
 pub(crate) struct Detector {
     /// Tells its strands from those of others.
     world: u64,
-    /// Whether places in the clocks are used again.
-    reuses: bool,
+    /// For one thread, and for one schedule at a time. Else for the process, which may live long: then places in the clocks are
+    /// used again.
+    is_of_explorer: bool,
     /// Whether accesses and creations keep their stacks.
     keeps_stacks: bool,
     strands: Lock<Strands>,
@@ -163,21 +166,19 @@ fn new_world() -> u64 {
 }
 
 impl Detector {
-    fn new(stripes: usize, reuses: bool, keeps_stacks: bool) -> Self {
+    fn new(stripes: usize, is_of_explorer: bool, keeps_stacks: bool) -> Self {
         let stripes = (0..stripes).map(|_| CachePadded::new(Stripe::new())).collect();
-        Self { world: new_world(), reuses, keeps_stacks, strands: Lock::new(Strands::default()), stripes }
+        Self { world: new_world(), is_of_explorer, keeps_stacks, strands: Lock::new(Strands::default()), stripes }
     }
 
-    /// For one thread, and for one schedule at a time.
     pub(crate) fn of_explorer() -> Self {
-        Self::new(1, false, false)
+        Self::new(1, true, false)
     }
 
-    /// The one of a process, which may live long.
     #[cfg(feature = "race")]
     fn of_process() -> Self {
         super::report::look_at_settings();
-        Self::new(256, true, true)
+        Self::new(256, false, true)
     }
 
     /// Forgets everything, and keeps the memory.
@@ -229,7 +230,7 @@ impl Detector {
     /// `me` has ended: it does nothing more.
     pub(crate) fn end(&self, me: Option<&G>) {
         if let Some(me) = me {
-            self.with_strand(me, |strand| strand::end(&self.strands, strand, self.reuses));
+            self.with_strand(me, |strand| strand::end(&self.strands, strand, !self.is_of_explorer));
         }
     }
 
@@ -286,6 +287,38 @@ impl Detector {
             let theirs = strand.published();
             me.with(|present| present.clock.join(&theirs));
         }
+    }
+
+    // ---- locks ----
+
+    /// `me` has taken the lock.
+    ///
+    /// # Safety
+    /// `me` is the caller.
+    #[cfg_attr(not(feature = "race"), allow(unused_variables))]
+    pub(crate) unsafe fn taken(&self, me: Option<&G>, lock: usize, clock: &LockClock) {
+        #[cfg(feature = "race")]
+        if !self.is_of_explorer {
+            let Some(me) = me else { return };
+            // SAFETY: as the caller promises.
+            return self.with_strand(me, |me| unsafe { clock.taken(me) });
+        }
+        self.apply(me, Edge::Acquire(lock));
+    }
+
+    /// `me` is about to let go of the lock, which only it has.
+    ///
+    /// # Safety
+    /// `me` is the caller.
+    #[cfg_attr(not(feature = "race"), allow(unused_variables))]
+    pub(crate) unsafe fn leaving(&self, me: Option<&G>, lock: usize, clock: &LockClock) {
+        #[cfg(feature = "race")]
+        if !self.is_of_explorer {
+            let Some(me) = me else { return };
+            // SAFETY: as the caller promises.
+            return self.with_strand(me, |me| unsafe { clock.leaving(me) });
+        }
+        self.apply(me, Edge::Release(lock));
     }
 
     // ---- channels ----

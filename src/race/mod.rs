@@ -68,6 +68,7 @@ mod channel;
 mod clock;
 pub(crate) mod detector;
 pub(crate) mod identity;
+mod lock;
 pub(crate) mod report;
 pub(crate) mod strand;
 mod variable;
