@@ -400,7 +400,7 @@ fn tell_ended() {
 /// A variable that nothing protects is used.
 #[cold]
 #[inline(never)]
-pub(crate) fn access(access: Access) {
+pub(crate) fn access(access: Access<'_>) {
     tsan::access(access);
     let here = Here::for_calls_from(access.location);
     let note = |stack: Stack<'_>| {
@@ -408,19 +408,25 @@ pub(crate) fn access(access: Access) {
     };
     let noted = note(Stack::IfKnown(here)).or_else(|StackIsWanted| note_with_walk(note, here));
     if let Ok(Some(race)) = noted {
-        match with_explorer(|explorer| explorer.found_race(race.clone())) {
-            Some(()) => {}
-            None => crate::race::report::told(&race),
-        }
+        tell_race(race);
     }
 }
 
 #[cold]
 #[inline(never)]
+fn tell_race(race: Box<Race>) {
+    if !is_explored() {
+        return crate::race::report::told(&race);
+    }
+    with_explorer(|explorer| explorer.found_race(race));
+}
+
+#[cold]
+#[inline(never)]
 fn note_with_walk(
-    note: impl FnOnce(Stack<'_>) -> Result<Option<Race>, StackIsWanted>,
+    note: impl FnOnce(Stack<'_>) -> Result<Option<Box<Race>>, StackIsWanted>,
     here: Here,
-) -> Result<Option<Race>, StackIsWanted> {
+) -> Result<Option<Box<Race>>, StackIsWanted> {
     // SAFETY: of our caller.
     note(Stack::Given(&unsafe { here.addresses() }))
 }

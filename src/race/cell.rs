@@ -1,6 +1,5 @@
 //! [`Cell`]: a variable that nothing protects, without its danger.
 
-use super::detector::Access;
 use super::identity::Number;
 use crate::atomics::{Mutex, lock};
 use crate::observe::{self, Op};
@@ -76,8 +75,8 @@ impl<T: Copy> Cell<T> {
     #[track_caller]
     fn note(&self, op: Op) {
         if observe::touch(op, self) {
-            let (variable, address) = (self.number.get(), observe::address(self));
-            observe::access(Access { variable, address, writes: op == Op::CellWrite, location: Location::caller() });
+            let address = observe::address(self);
+            observe::access(self.number.access(address, op == Op::CellWrite, Location::caller()));
         }
     }
 }

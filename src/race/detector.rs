@@ -29,7 +29,8 @@
 //! | the clock of a strand | `strand`; found by its goroutine | its own lock, which nobody else wants while it runs |
 //! | the clocks of a channel | in the channel | the channel's lock, which who tells holds |
 //! | the clock of a lock | in the lock | the lock itself |
-//! | the clock of another object; what is known of a variable | a stripe, by address | the lock of the stripe |
+//! | what is known of a variable | with the variable | a lock |
+//! | the clock of another object; in an explorer, what is known of a variable | a stripe, by address | the lock of the stripe |
 //! | the indexes of strands, for first accesses and ends | `Detector::strands` | a lock |
 //!
 //! Locks are taken in the order of the table from below, except that nothing is wanted under that of the strands but a
@@ -391,40 +392,54 @@ impl Detector {
     pub(crate) fn access(
         &self,
         me: Option<&G>,
-        access: Access,
+        access: Access<'_>,
         stack: Stack<'_>,
-    ) -> Result<Option<Race>, StackIsWanted> {
+    ) -> Result<Option<Box<Race>>, StackIsWanted> {
         let Some(me) = me else { return Ok(None) };
         self.with_strand(me, |strand| {
             if !strand.has_index() {
                 self.strands.lock().give_index(strand);
             }
+            #[cfg(feature = "race")]
+            if !self.is_of_explorer {
+                return self.access_to(&mut access.history.lock(), strand, access, stack);
+            }
             let mut variables = self.stripe(access.variable).variables.lock();
-            let variable = variables.entry(access.variable).or_default();
-            strand.with(|present| {
-                if variable.is_known(present.now(), access) {
-                    return Ok(None);
-                }
-                let mut note = |stack: Option<&Addresses>| note(variable, present, Use { access, strand, stack });
-                match stack {
-                    _ if !self.keeps_stacks => Ok(note(None)),
-                    Stack::Given(stack) => Ok(note(Some(stack))),
-                    // SAFETY: as it promises.
-                    Stack::IfKnown(here) => unsafe { here.with_known(|stack| note(Some(stack))) }.ok_or(StackIsWanted),
-                }
-            })
+            self.access_to(variables.entry(access.variable).or_default(), strand, access, stack)
+        })
+    }
+
+    #[inline]
+    fn access_to(
+        &self,
+        variable: &mut Variable,
+        strand: &Arc<Strand>,
+        access: Access<'_>,
+        stack: Stack<'_>,
+    ) -> Result<Option<Box<Race>>, StackIsWanted> {
+        strand.with(|present| {
+            if variable.is_known(present.now(), access) {
+                return Ok(None);
+            }
+            let mut note = |stack: Option<&Addresses>| note(variable, present, Use { access, strand, stack });
+            match stack {
+                _ if !self.keeps_stacks => Ok(note(None)),
+                Stack::Given(stack) => Ok(note(Some(stack))),
+                // SAFETY: as it promises.
+                Stack::IfKnown(here) => unsafe { here.with_known(|stack| note(Some(stack))) }.ok_or(StackIsWanted),
+            }
         })
     }
 }
 
 /// Notes an access of the strand that is `present`. Returns the race in which it stands.
 #[inline(always)]
-fn note(variable: &mut Variable, present: &mut Present, now: Use<'_>) -> Option<Race> {
+fn note(variable: &mut Variable, present: &mut Present, now: Use<'_>) -> Option<Box<Race>> {
     let epoch = present.access();
     let is_before = |seen: &Seen| present.has_seen(seen.epoch);
     let race = variable.unordered(now.access.writes, is_before).map(|before| {
         let before_has_ended = before.strand.has_ended();
-        Race { address: now.access.address, now: now.seen_at(epoch), before: before.clone(), before_has_ended }
+        Box::new(Race { address: now.access.address, now: now.seen_at(epoch), before: before.clone(), before_has_ended })
     });
     variable.note(now, epoch, is_before);
     race

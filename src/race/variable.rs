@@ -2,18 +2,51 @@
 
 use super::clock::Epoch;
 use super::strand::{Strand, Who};
+#[cfg(feature = "race")]
+use crate::channel::lock::{Guard, Lock};
 use crate::debug::walk::Addresses;
+#[cfg(feature = "race")]
+use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+#[cfg(feature = "race")]
+use std::sync::OnceLock;
 
 /// One use of a variable.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Access {
+pub(crate) struct Access<'a> {
     /// What tells it from other variables, see `identity`.
     pub(crate) variable: usize,
     pub(crate) address: usize,
     pub(crate) writes: bool,
     pub(crate) location: &'static Location<'static>,
+    #[cfg(feature = "race")]
+    pub(super) history: &'a History,
+    #[cfg(not(feature = "race"))]
+    pub(super) history: std::marker::PhantomData<&'a ()>,
+}
+
+/// What the process's detector remembers of a variable, from its first use on. It lies in the variable.
+#[cfg(feature = "race")]
+pub(crate) struct History(OnceLock<Box<Lock<Variable>>>);
+
+#[cfg(feature = "race")]
+impl History {
+    pub(super) const fn none() -> Self {
+        Self(OnceLock::new())
+    }
+
+    #[inline]
+    pub(super) fn lock(&self) -> Guard<'_, Variable> {
+        self.0.get_or_init(|| Box::new(Lock::new(Variable::default()))).lock()
+    }
+}
+
+#[cfg(feature = "race")]
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History").finish_non_exhaustive()
+    }
 }
 
 /// An access as it is remembered.
@@ -45,7 +78,7 @@ pub(crate) struct Race {
 /// How an access is told: by whom, where, and in which calls.
 #[derive(Clone, Copy)]
 pub(super) struct Use<'a> {
-    pub(super) access: Access,
+    pub(super) access: Access<'a>,
     pub(super) strand: &'a Arc<Strand>,
     pub(super) stack: Option<&'a Addresses>,
 }
@@ -87,7 +120,7 @@ impl Variable {
     }
 
     /// Whether the same access was noted in this very epoch.
-    pub(super) fn is_known(&self, epoch: Epoch, access: Access) -> bool {
+    pub(super) fn is_known(&self, epoch: Epoch, access: Access<'_>) -> bool {
         let same = |seen: &Seen| seen.epoch == epoch;
         match access.writes {
             true => self.reads_that_count == 0 && self.write.as_ref().is_some_and(same),
