@@ -91,7 +91,7 @@ impl<T: ?Sized> UnsafeCell<T> {
     fn note(&self, op: Op) {
         if observe::touch(op, self) {
             let address = observe::address(self);
-            observe::access(self.place.access(address, op == Op::CellWrite, Location::caller()));
+            observe::access(&self.place.access(address, op == Op::CellWrite, Location::caller()));
         }
     }
 }

@@ -400,13 +400,13 @@ fn tell_ended() {
 /// A variable that nothing protects is used.
 #[cold]
 #[inline(never)]
-pub(crate) fn access(access: Access<'_>) {
+pub(crate) fn access(access: &Access<'_>) {
     tsan::access(access);
     let here = Here::for_calls_from(access.location);
     let note = |stack: Stack<'_>| {
         detector::with_current(|detector, me| detector.access(me, access, stack)).unwrap_or(Ok(None))
     };
-    let noted = note(Stack::IfKnown(here)).or_else(|StackIsWanted| note_with_walk(note, here));
+    let noted = note(Stack::IfKnown(&here)).or_else(|StackIsWanted| note_with_walk(note, &here));
     if let Ok(Some(race)) = noted {
         tell_race(race);
     }
@@ -425,7 +425,7 @@ fn tell_race(race: Box<Race>) {
 #[inline(never)]
 fn note_with_walk(
     note: impl FnOnce(Stack<'_>) -> Result<Option<Box<Race>>, StackIsWanted>,
-    here: Here,
+    here: &Here,
 ) -> Result<Option<Box<Race>>, StackIsWanted> {
     // SAFETY: of our caller.
     note(Stack::Given(&unsafe { here.addresses() }))

@@ -179,8 +179,8 @@ impl Known {
     ///
     /// # Safety
     /// The stack from `from` to its end is in use, by this thread, and stands still.
-    unsafe fn is_still(&self, from: Registers, end: usize, table: usize) -> bool {
-        let Registers { pc, sp, bp } = from;
+    unsafe fn is_still(&self, from: &Registers, end: usize, table: usize) -> bool {
+        let &Registers { pc, sp, bp } = from;
         let begins_alike = self.from.sp == sp && self.from.pc == pc && (!self.goes_by_bp || self.from.bp == bp);
         // Its words lay between the same two ends.
         begins_alike && self.end == end && self.table == table && self.goes_by.iter().all(|word| {
@@ -198,7 +198,7 @@ struct KnownWalks {
 }
 
 impl KnownWalks {
-    fn set(&mut self, from: Registers, place: usize) -> &mut [Option<Known>; WAYS] {
+    fn set(&mut self, from: &Registers, place: usize) -> &mut [Option<Known>; WAYS] {
         if self.sets.is_empty() {
             self.sets.resize_with(SETS, Default::default);
         }
@@ -227,7 +227,7 @@ fn with<R>(f: impl FnOnce(&mut KnownWalks) -> R) -> Option<R> {
 /// The stack from `from` to its end is in use, by this thread, and stands still.
 #[inline(always)]
 pub(super) unsafe fn with_known<R>(
-    from: Registers,
+    from: &Registers,
     end: usize,
     place: usize,
     f: impl FnOnce(&Addresses) -> R,
@@ -254,7 +254,7 @@ pub(super) fn remember(walk: &Notes, end: usize, place: usize, addresses: Addres
     let old = with(|known| {
         known.turn += 1;
         let turn = known.turn % WAYS;
-        known.set(walk.from, place)[turn].replace(new)
+        known.set(&walk.from, place)[turn].replace(new)
     });
     // Beside the borrow: the allocator may be watched.
     drop(old);

@@ -130,17 +130,17 @@ impl Here {
     /// # Safety
     /// Whoever made it has not returned.
     #[inline(always)]
-    pub(crate) unsafe fn with_known<R>(self, f: impl FnOnce(&Addresses) -> R) -> Option<R> {
+    pub(crate) unsafe fn with_known<R>(&self, f: impl FnOnce(&Addresses) -> R) -> Option<R> {
         let bounds = bounds_of_caller().filter(|bounds| bounds.contains(&self.from.sp))?;
         // SAFETY: as the caller promises, these frames are in use.
-        unsafe { known_walks::with_known(self.from, bounds.end, self.place, f) }
+        unsafe { known_walks::with_known(&self.from, bounds.end, self.place, f) }
     }
 
     /// The calls under way there, which are then known.
     ///
     /// # Safety
     /// Whoever made it has not returned.
-    pub(crate) unsafe fn addresses(self) -> Addresses {
+    pub(crate) unsafe fn addresses(&self) -> Addresses {
         // SAFETY: as the caller promises.
         let walk = |notes: &mut Notes| unsafe { self.walk(notes) };
         let mut notes = Notes::new(self.from);
@@ -159,7 +159,7 @@ impl Here {
 
     /// # Safety
     /// Whoever made it has not returned.
-    unsafe fn walk(self, notes: &mut Notes) -> Outcome {
+    unsafe fn walk(&self, notes: &mut Notes) -> Outcome {
         // SAFETY: the caller's own stack, from where it is in use to its end. It stands still: we are its top.
         let outcome = on_a_stack(self.from, |cache, bounds| unsafe { notes.walk(cache, &StackMemory::in_place(bounds)) });
         outcome.unwrap_or(Outcome { frames: 0, end: End::Complete })

@@ -76,7 +76,7 @@ impl<T: Copy> Cell<T> {
     fn note(&self, op: Op) {
         if observe::touch(op, self) {
             let address = observe::address(self);
-            observe::access(self.number.access(address, op == Op::CellWrite, Location::caller()));
+            observe::access(&self.number.access(address, op == Op::CellWrite, Location::caller()));
         }
     }
 }

@@ -36,6 +36,20 @@ impl Clock {
         epoch.time <= self.of(epoch.strand)
     }
 
+    pub(crate) fn times(&self) -> &[u32] {
+        &self.times
+    }
+
+    /// As `join`, with these times.
+    pub(crate) fn join_times(&mut self, times: impl ExactSizeIterator<Item = u32>) {
+        if times.len() > self.times.len() {
+            self.times.resize(times.len(), 0);
+        }
+        for (mine, theirs) in self.times.iter_mut().zip(times) {
+            *mine = (*mine).max(theirs);
+        }
+    }
+
     /// All that happens before `other`'s point happens before this one, too.
     #[inline]
     pub(crate) fn join(&mut self, other: &Self) {

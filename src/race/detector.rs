@@ -111,7 +111,7 @@ pub(crate) struct StackIsWanted;
 #[derive(Clone, Copy)]
 pub(crate) enum Stack<'a> {
     /// Those under way there, if they can be known without a walk. The frame where it was made is not left meanwhile.
-    IfKnown(Here),
+    IfKnown(&'a Here),
     Given(&'a Addresses),
 }
 
@@ -392,7 +392,7 @@ impl Detector {
     pub(crate) fn access(
         &self,
         me: Option<&G>,
-        access: Access<'_>,
+        access: &Access<'_>,
         stack: Stack<'_>,
     ) -> Result<Option<Box<Race>>, StackIsWanted> {
         let Some(me) = me else { return Ok(None) };
@@ -414,7 +414,7 @@ impl Detector {
         &self,
         variable: &mut Variable,
         strand: &Arc<Strand>,
-        access: Access<'_>,
+        access: &Access<'_>,
         stack: Stack<'_>,
     ) -> Result<Option<Box<Race>>, StackIsWanted> {
         strand.with(|present| {

@@ -78,33 +78,45 @@ pub(crate) struct Race {
 /// How an access is told: by whom, where, and in which calls.
 #[derive(Clone, Copy)]
 pub(super) struct Use<'a> {
-    pub(super) access: Access<'a>,
+    pub(super) access: &'a Access<'a>,
     pub(super) strand: &'a Arc<Strand>,
     pub(super) stack: Option<&'a Addresses>,
 }
 
 impl Use<'_> {
     pub(super) fn seen_at(self, epoch: Epoch) -> Seen {
-        let Access { writes, location, .. } = self.access;
+        let &Access { writes, location, .. } = self.access;
         Seen { epoch, strand: Arc::clone(self.strand), writes, location, stack: self.stack.cloned() }
     }
 
-    /// Takes the place of what was seen before. In most cases it is the same strand, in the same calls: then no counts of
-    /// references change, of which each may be a transfer between processors.
-    fn replaces(self, seen: &mut Seen, epoch: Epoch) {
-        (seen.epoch, seen.writes, seen.location) = (epoch, self.access.writes, self.access.location);
-        if !Arc::ptr_eq(&seen.strand, self.strand) {
-            seen.strand = Arc::clone(self.strand);
-        }
-        let is_same = match (&seen.stack, self.stack) {
+    /// Whether that was the same strand, in the same calls.
+    fn is_like(self, seen: &Seen) -> bool {
+        let is_same_stack = match (&seen.stack, self.stack) {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
             (before, now) => before.is_none() && now.is_none(),
         };
-        if !is_same {
-            seen.stack = self.stack.cloned();
+        Arc::ptr_eq(&seen.strand, self.strand) && is_same_stack
+    }
+
+    /// Takes the place of what was seen before.
+    fn replaces(self, seen: &mut Seen, epoch: Epoch, old: &mut Vec<Seen>) {
+        if !self.is_like(seen) {
+            let Some(like) = old.iter_mut().find(|seen| self.is_like(seen)) else {
+                let former = std::mem::replace(seen, self.seen_at(epoch));
+                if old.len() == KEPT {
+                    old.remove(0);
+                }
+                return old.push(former);
+            };
+            std::mem::swap(seen, like);
         }
+        (seen.epoch, seen.writes, seen.location) = (epoch, self.access.writes, self.access.location);
     }
 }
+
+/// So many that do not count any more are kept. Those who use a variable in turn mostly come back in the same calls: then no
+/// counts of references change, which lie with strands that run on other processors.
+const KEPT: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Variable {
@@ -112,6 +124,7 @@ pub(super) struct Variable {
     /// Those that count, and then at most one that does not, for its memory.
     reads: Vec<Seen>,
     reads_that_count: usize,
+    old: Vec<Seen>,
 }
 
 impl Variable {
@@ -120,7 +133,7 @@ impl Variable {
     }
 
     /// Whether the same access was noted in this very epoch.
-    pub(super) fn is_known(&self, epoch: Epoch, access: Access<'_>) -> bool {
+    pub(super) fn is_known(&self, epoch: Epoch, access: &Access<'_>) -> bool {
         let same = |seen: &Seen| seen.epoch == epoch;
         match access.writes {
             true => self.reads_that_count == 0 && self.write.as_ref().is_some_and(same),
@@ -139,7 +152,7 @@ impl Variable {
             self.reads.truncate(1);
             self.reads_that_count = 0;
             match &mut self.write {
-                Some(write) => now.replaces(write, epoch),
+                Some(write) => now.replaces(write, epoch, &mut self.old),
                 None => self.write = Some(now.seen_at(epoch)),
             }
             return;
@@ -151,7 +164,7 @@ impl Variable {
             self.reads_that_count = 0;
         }
         match self.reads.get_mut(self.reads_that_count) {
-            Some(read) => now.replaces(read, epoch),
+            Some(read) => now.replaces(read, epoch, &mut self.old),
             None => self.reads.push(now.seen_at(epoch)),
         }
         self.reads_that_count += 1;
