@@ -103,12 +103,7 @@ impl Notes {
 
     /// # Safety
     /// As [`unwind`](super::unwind::unwind).
-    unsafe fn step(
-        &mut self,
-        steps: &mut Steps<'_>,
-        address: FrameAddress,
-        registers: &mut UnwindRegsX86_64,
-    ) -> Step {
+    unsafe fn step(&mut self, steps: &mut Steps<'_>, address: FrameAddress, registers: &mut UnwindRegsX86_64) -> Step {
         let before = *registers;
         self.read.words.clear();
         // SAFETY: as the caller promises.
@@ -183,11 +178,14 @@ impl Known {
         let &Registers { pc, sp, bp } = from;
         let begins_alike = self.from.sp == sp && self.from.pc == pc && (!self.goes_by_bp || self.from.bp == bp);
         // Its words lay between the same two ends.
-        begins_alike && self.end == end && self.table == table && self.goes_by.iter().all(|word| {
-            let slot = std::ptr::with_exposed_provenance::<u64>(word.slot as usize);
-            // SAFETY: on the stack, as the caller promises, and aligned, as it was read before.
-            unsafe { slot.read_volatile() == word.value }
-        })
+        begins_alike
+            && self.end == end
+            && self.table == table
+            && self.goes_by.iter().all(|word| {
+                let slot = std::ptr::with_exposed_provenance::<u64>(word.slot as usize);
+                // SAFETY: on the stack, as the caller promises, and aligned, as it was read before.
+                unsafe { slot.read_volatile() == word.value }
+            })
     }
 }
 

@@ -161,7 +161,8 @@ impl Here {
     /// Whoever made it has not returned.
     unsafe fn walk(&self, notes: &mut Notes) -> Outcome {
         // SAFETY: the caller's own stack, from where it is in use to its end. It stands still: we are its top.
-        let outcome = on_a_stack(self.from, |cache, bounds| unsafe { notes.walk(cache, &StackMemory::in_place(bounds)) });
+        let outcome =
+            on_a_stack(self.from, |cache, bounds| unsafe { notes.walk(cache, &StackMemory::in_place(bounds)) });
         outcome.unwrap_or(Outcome { frames: 0, end: End::Complete })
     }
 }

@@ -439,7 +439,12 @@ fn note(variable: &mut Variable, present: &mut Present, now: Use<'_>) -> Option<
     let is_before = |seen: &Seen| present.has_seen(seen.epoch);
     let race = variable.unordered(now.access.writes, is_before).map(|before| {
         let before_has_ended = before.strand.has_ended();
-        Box::new(Race { address: now.access.address, now: now.seen_at(epoch), before: before.clone(), before_has_ended })
+        Box::new(Race {
+            address: now.access.address,
+            now: now.seen_at(epoch),
+            before: before.clone(),
+            before_has_ended,
+        })
     });
     variable.note(now, epoch, is_before);
     race
