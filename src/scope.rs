@@ -148,9 +148,10 @@ where
     let scope = Scope { data: Opened { data, quiet: None }, scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.data.wait();
-    let quiet = tsan::quiet();
-    drop(replace_innermost(outer));
-    drop(quiet);
+    {
+        let _quiet = tsan::quiet();
+        drop(replace_innermost(outer));
+    }
     let child = scope.data.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (result, child) {
         (Err(payload), _) | (Ok(_), Some(payload)) => resume_unwind(payload),
