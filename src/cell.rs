@@ -6,7 +6,6 @@
 //! feature `race`. Otherwise the cell is std's, of the same size, and each use costs a compare and a branch more.
 
 use crate::observe::{self, Op};
-use crate::race::detector::Access;
 use crate::race::identity::Place;
 use std::fmt;
 use std::panic::Location;
@@ -91,8 +90,8 @@ impl<T: ?Sized> UnsafeCell<T> {
     #[track_caller]
     fn note(&self, op: Op) {
         if observe::touch(op, self) {
-            let (variable, address) = (self.place.get(), observe::address(self));
-            observe::access(Access { variable, address, writes: op == Op::CellWrite, location: Location::caller() });
+            let address = observe::address(self);
+            observe::access(&self.place.access(address, op == Op::CellWrite, Location::caller()));
         }
     }
 }

@@ -18,8 +18,9 @@
 //! be wanted all the same, `atomics::lock` lets its holder run.) Points are told in `try_…`, drops, unlocks and
 //! notifications, too: none of these switches in an ordinary run, all may under the explorer.
 
-use crate::debug::{lock_order, walk};
-use crate::race::detector::{self, Access, Edge, Passage};
+use crate::debug::lock_order;
+use crate::debug::walk::{Addresses, Here};
+use crate::race::detector::{self, Access, Edge, Passage, Race, Stack, StackIsWanted};
 use crate::sched::g::G;
 use crate::testing::explorer::Explorer;
 use crate::tsan;
@@ -29,7 +30,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use crate::debug::waits::LockWait;
-pub(crate) use crate::race::detector::{Channel, ChannelClocks};
+pub(crate) use crate::race::detector::{Channel, ChannelClocks, LockClock};
 /// Who sends or receives.
 pub(crate) use crate::sched::g::G as Partner;
 pub(crate) use crate::testing::op::{At, Op};
@@ -182,35 +183,42 @@ pub(crate) fn release<T: ?Sized>(object: &T) {
     release_at(address(object));
 }
 
-/// The caller has taken a lock that only one can have.
+/// The caller has taken a lock that only one can have, whose clock this is.
 #[cold]
 #[track_caller]
-pub(crate) fn locked<T: ?Sized>(lock: &T) {
+pub(crate) fn locked<T: ?Sized>(lock: &T, clock: &LockClock) {
     // Here, since closures have no callers.
     let location = Location::caller();
     with_explorer(|explorer| explorer.note_held(address(lock), location));
     if is_lock_order_watched() {
         lock_order::taken(address(lock), location);
     }
-    tell(Edge::Acquire(address(lock)));
+    tell_taken(address(lock), clock);
+}
+
+#[inline(always)]
+fn tell_taken(lock: usize, clock: &LockClock) {
+    tsan::tell(Edge::Acquire(lock));
+    // SAFETY: the caller holds it.
+    detector::with_current(|detector, me| unsafe { detector.taken(me, lock, clock) });
 }
 
 /// The caller has taken a lock that several can have.
 #[inline(always)]
 #[track_caller]
-pub(crate) fn locked_shared<T: ?Sized>(lock: &T) {
+pub(crate) fn locked_shared<T: ?Sized>(lock: &T, clock: &LockClock) {
     if is_on() {
-        tell_locked_shared(address(lock), Location::caller());
+        tell_locked_shared(address(lock), clock, Location::caller());
     }
 }
 
 #[cold]
 #[inline(never)]
-fn tell_locked_shared(lock: usize, location: &'static Location<'static>) {
+fn tell_locked_shared(lock: usize, clock: &LockClock, location: &'static Location<'static>) {
     if is_lock_order_watched() {
         lock_order::taken(lock, location);
     }
-    tell(Edge::Acquire(lock));
+    tell_taken(lock, clock);
 }
 
 /// A lock is no more.
@@ -223,24 +231,27 @@ pub(crate) fn lock_dropped<T: ?Sized>(lock: &T) {
 
 /// The caller is about to let go of it.
 #[cold]
-pub(crate) fn unlocking<T: ?Sized>(op: Op, lock: &T) {
+pub(crate) fn unlocking<T: ?Sized>(op: Op, lock: &T, clock: &LockClock) {
     let since = with_explorer(|explorer| explorer.held_since(address(lock))).flatten();
     touch_at(op, address(lock), since.unwrap_or(Location::caller()));
-    tell_free(address(lock));
+    tell_left(address(lock), clock);
 }
 
-fn tell_free(lock: usize) {
+#[inline(always)]
+fn tell_left(lock: usize, clock: &LockClock) {
     with_explorer(|explorer| explorer.note_free(lock));
-    tell(Edge::Release(lock));
+    tsan::tell(Edge::Release(lock));
+    // SAFETY: the caller still holds it, alone.
+    detector::with_current(|detector, me| unsafe { detector.leaving(me, lock, clock) });
 }
 
 /// As `unlocking`, as a part of another operation: it is no point.
 #[cold]
-pub(crate) fn unlocking_to_wait<T: ?Sized>(lock: &T) {
+pub(crate) fn unlocking_to_wait<T: ?Sized>(lock: &T, clock: &LockClock) {
     if is_lock_order_watched() {
         lock_order::free(address(lock));
     }
-    tell_free(address(lock));
+    tell_left(address(lock), clock);
 }
 
 /// A condition variable was notified; `heard`: somebody waited.
@@ -345,7 +356,9 @@ fn tell_spawned(g: &G) {
     g.fiber.create(g.id, g.name());
     with_explorer(|explorer| explorer.note_spawned(g));
     let keeps_stacks = detector::with_current(|detector, _| detector.keeps_stacks()).unwrap_or(false);
-    let stack = keeps_stacks.then(walk::addresses_of_caller);
+    let here = Here::for_calls_from(g.created_at);
+    // SAFETY: of this function.
+    let stack = keeps_stacks.then(|| unsafe { here.with_known(Addresses::clone).unwrap_or_else(|| here.addresses()) });
     detector::with_current(|detector, me| detector.spawn(me, g, stack));
 }
 
@@ -387,16 +400,35 @@ fn tell_ended() {
 /// A variable that nothing protects is used.
 #[cold]
 #[inline(never)]
-pub(crate) fn access(access: Access) {
+pub(crate) fn access(access: &Access<'_>) {
     tsan::access(access);
-    let note = |stack| detector::with_current(|detector, me| detector.access(me, access, stack)).unwrap_or(Ok(None));
-    let noted = note(None).or_else(|detector::StackIsWanted| note(Some(walk::addresses_of_caller())));
+    let here = Here::for_calls_from(access.location);
+    let note = |stack: Stack<'_>| {
+        detector::with_current(|detector, me| detector.access(me, access, stack)).unwrap_or(Ok(None))
+    };
+    let noted = note(Stack::IfKnown(&here)).or_else(|StackIsWanted| note_with_walk(note, &here));
     if let Ok(Some(race)) = noted {
-        match with_explorer(|explorer| explorer.found_race(race.clone())) {
-            Some(()) => {}
-            None => crate::race::report::told(&race),
-        }
+        tell_race(race);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_race(race: Box<Race>) {
+    if !is_explored() {
+        return crate::race::report::told(&race);
+    }
+    with_explorer(|explorer| explorer.found_race(race));
+}
+
+#[cold]
+#[inline(never)]
+fn note_with_walk(
+    note: impl FnOnce(Stack<'_>) -> Result<Option<Box<Race>>, StackIsWanted>,
+    here: &Here,
+) -> Result<Option<Box<Race>>, StackIsWanted> {
+    // SAFETY: of our caller.
+    note(Stack::Given(&unsafe { here.addresses() }))
 }
 
 /// Something cannot be done under the explorer, as the text says.

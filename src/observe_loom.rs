@@ -28,13 +28,13 @@ pub(crate) fn acquire<T: ?Sized>(_object: &T) {}
 
 pub(crate) fn release<T: ?Sized>(_object: &T) {}
 
-pub(crate) fn locked<T: ?Sized>(_lock: &T) {}
+pub(crate) fn locked<T: ?Sized>(_lock: &T, _clock: &LockClock) {}
 
-pub(crate) fn locked_shared<T: ?Sized>(_lock: &T) {}
+pub(crate) fn locked_shared<T: ?Sized>(_lock: &T, _clock: &LockClock) {}
 
 pub(crate) fn lock_dropped<T: ?Sized>(_lock: &T) {}
 
-pub(crate) fn unlocking<T: ?Sized>(_op: Op, _lock: &T) {}
+pub(crate) fn unlocking<T: ?Sized>(_op: Op, _lock: &T, _clock: &LockClock) {}
 
 pub(crate) fn notified<T: ?Sized>(_condvar: &T, _heard: bool) {}
 
@@ -77,7 +77,16 @@ pub(crate) fn is_explored() -> bool {
     false
 }
 
-pub(crate) fn unlocking_to_wait<T: ?Sized>(_lock: &T) {}
+/// What passes along with a lock.
+pub(crate) struct LockClock;
+
+impl LockClock {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+}
+
+pub(crate) fn unlocking_to_wait<T: ?Sized>(_lock: &T, _clock: &LockClock) {}
 
 /// The mutex profile is off.
 pub(crate) struct LockWait;

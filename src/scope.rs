@@ -8,10 +8,12 @@ use crate::sched::g::GRef;
 use crate::sched::task::{ResultSlot, scope_of};
 use crate::sched::worker::Worker;
 use crate::spawn::Builder;
+use crate::tsan;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,6 +82,8 @@ impl ScopeData {
 
     /// A goroutine of the scope will touch nothing of it any more.
     pub(crate) fn leave(&self) {
+        // What orders the user's deeds was told before (`observe::ending`); what we do here has no part in it.
+        let _quiet = tsan::quiet();
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             // Either the owner's lock comes after ours, and it sees the zero, or we find it here.
             let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -141,10 +145,13 @@ where
 {
     let (data, outer) = ScopeData::open(Location::caller());
     observe::forget(Arc::as_ptr(&data).addr());
-    let scope = Scope { data, scope: PhantomData, env: PhantomData };
+    let scope = Scope { data: Opened { data, quiet: None }, scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.data.wait();
-    replace_innermost(outer);
+    {
+        let _quiet = tsan::quiet();
+        drop(replace_innermost(outer));
+    }
     let child = scope.data.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (result, child) {
         (Err(payload), _) | (Ok(_), Some(payload)) => resume_unwind(payload),
@@ -152,9 +159,30 @@ where
     }
 }
 
+/// The owner's reference. It may be the last, and what is freed then was touched by goroutines that were quiet.
+struct Opened {
+    data: Arc<ScopeData>,
+    /// Dropped after the other.
+    quiet: Option<tsan::Quiet>,
+}
+
+impl Deref for Opened {
+    type Target = Arc<ScopeData>;
+
+    fn deref(&self) -> &Arc<ScopeData> {
+        &self.data
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.quiet = Some(tsan::quiet());
+    }
+}
+
 /// The place in which scoped goroutines live; see [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
-    data: Arc<ScopeData>,
+    data: Opened,
     /// Invariant in both lifetimes, as std's, lest one shrink or grow a borrow.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,

@@ -95,6 +95,57 @@ struct Modules {
 
 static MODULES: AtomicPtr<Modules> = AtomicPtr::new(std::ptr::null_mut());
 
+/// Where a step up a stack leads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// To the caller, who goes on here.
+    To(FrameAddress),
+    Complete,
+    Lost,
+}
+
+/// What it takes to go up a stack.
+pub(super) struct Steps<'a> {
+    modules: &'static Modules,
+    cache: &'a mut Cache,
+    stack: &'a StackMemory,
+}
+
+impl Steps<'_> {
+    /// From the call at `address` to its caller. Each word that is read, and where it lies, passes through `see`. What
+    /// comes of it depends on those words, the address, and the registers, of which framehop knows three.
+    ///
+    /// # Safety
+    /// As [`unwind`].
+    #[inline(always)]
+    pub(super) unsafe fn step(
+        &mut self,
+        address: FrameAddress,
+        registers: &mut UnwindRegsX86_64,
+        mut see: impl FnMut(u64, u64) -> u64,
+    ) -> Step {
+        let mut read = |slot: u64| {
+            let address = usize::try_from(slot).map_err(|_| ())?;
+            let bounds = &self.stack.bounds;
+            let is_within = address >= bounds.start && address <= bounds.end.saturating_sub(size_of::<usize>());
+            if !is_within || !address.is_multiple_of(align_of::<usize>()) {
+                return Err(());
+            }
+            let address = address - bounds.start + self.stack.lies_at;
+            // SAFETY: aligned, and within memory that is readable, as the caller promises. Volatile: its owner may be
+            // writing to it.
+            Ok(see(slot, unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_volatile() } as u64))
+        };
+        let sp = registers.sp();
+        let next = self.modules.table.unwind_frame(address, registers, &mut self.cache.0, &mut read);
+        match next.map(|address| address.map(FrameAddress::from_return_address)) {
+            Ok(Some(Some(next))) if registers.sp() > sp => Step::To(next),
+            Ok(None) => Step::Complete,
+            _ => Step::Lost,
+        }
+    }
+}
+
 /// Walks up `stack` from `from`. Writes into `out` the addresses of the instructions that are
 /// being carried out: `from.pc`, then, for each call, the last byte of the call (the return address minus one, which
 /// belongs to the caller's function and line also where the call never returns).
@@ -106,41 +157,48 @@ static MODULES: AtomicPtr<Modules> = AtomicPtr::new(std::ptr::null_mut());
 /// All of the memory of `stack` is mapped, readable, and aligned as the stack is.
 #[inline(never)]
 pub(crate) unsafe fn unwind(cache: &mut Cache, from: Registers, stack: &StackMemory, out: &mut [usize]) -> Outcome {
+    // SAFETY: as the caller promises.
+    unwind_by(cache, from, stack, out, |steps, address, registers| unsafe {
+        steps.step(address, registers, |_, value| value)
+    })
+}
+
+/// As [`unwind`], with the steps that `step` makes.
+#[inline(always)]
+pub(super) fn unwind_by(
+    cache: &mut Cache,
+    from: Registers,
+    stack: &StackMemory,
+    out: &mut [usize],
+    mut step: impl FnMut(&mut Steps<'_>, FrameAddress, &mut UnwindRegsX86_64) -> Step,
+) -> Outcome {
     // SAFETY: null, or a table that `refresh` has leaked.
     let Some(modules) = (unsafe { MODULES.load(Ordering::Acquire).as_ref() }) else {
         return Outcome { frames: 0, end: End::Lost };
     };
-    let mut read = |address: u64| {
-        let address = usize::try_from(address).map_err(|_| ())?;
-        let bounds = &stack.bounds;
-        let is_within = address >= bounds.start && address <= bounds.end.saturating_sub(size_of::<usize>());
-        if !is_within || !address.is_multiple_of(align_of::<usize>()) {
-            return Err(());
-        }
-        let address = address - bounds.start + stack.lies_at;
-        // SAFETY: aligned, and within memory that is readable, as the caller promises. Volatile: its owner may be
-        // writing to it.
-        Ok(unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_volatile() } as u64)
-    };
+    let mut steps = Steps { modules, cache, stack };
     let mut registers = UnwindRegsX86_64::new(from.pc as u64, from.sp as u64, from.bp as u64);
     let mut address = FrameAddress::from_instruction_pointer(from.pc as u64);
     let mut frames = 0;
     let end = loop {
-        let sp = registers.sp();
-        if frames > 0 && sp.saturating_add(ENTRY as u64) >= stack.entry as u64 {
+        if frames > 0 && registers.sp().saturating_add(ENTRY as u64) >= stack.entry as u64 {
             break End::Complete;
         }
         let Some(slot) = out.get_mut(frames) else { break End::Full };
         *slot = usize::try_from(address.address_for_lookup()).unwrap_or(0);
         frames += 1;
-        let next = modules.table.unwind_frame(address, &mut registers, &mut cache.0, &mut read);
-        match next.map(|address| address.map(FrameAddress::from_return_address)) {
-            Ok(Some(Some(next))) if registers.sp() > sp => address = next,
-            Ok(None) => break End::Complete,
-            _ => break End::Lost,
+        match step(&mut steps, address, &mut registers) {
+            Step::To(next) => address = next,
+            Step::Complete => break End::Complete,
+            Step::Lost => break End::Lost,
         }
     };
     Outcome { frames, end }
+}
+
+/// Tells one table of modules from the next.
+pub(super) fn table() -> usize {
+    MODULES.load(Ordering::Relaxed).addr()
 }
 
 /// Makes a new table of modules if any were loaded or unloaded since the last time. Not for signal handlers.

@@ -1,9 +1,11 @@
-//! Walks for profiles of waits, and for what checks and the watch of lock orders tell: of a goroutine that is switched out, and of the caller.
+//! Walks for profiles of waits, and for what checks, the race detector and the watch of lock orders tell: of a goroutine
+//! that is switched out, and of the caller.
 //!
 //! A walk needs more stack than a small goroutine has. The first kind is done by the worker, on its own stack; the second
-//! on a stack that is kept for that. A few can be under way at a time.
+//! on a stack that is kept for that. A few can be under way at a time. Who asks often remembers his walks: `known_walks`.
 
-use super::unwind::{Cache, End, Registers, StackMemory, here, refresh, unwind};
+use super::known_walks::{self, Notes};
+use super::unwind::{Cache, End, Outcome, Registers, StackMemory, here, refresh, unwind};
 #[cfg(feature = "pprof")]
 use crate::sched::g::G;
 use crate::sched::worker::Worker;
@@ -11,10 +13,11 @@ use crate::stack::cache::StackCache;
 use crate::stack::{Stack, own_threads};
 use std::cell::OnceCell;
 use std::ops::Range;
+use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Deeper stacks are cut at the outer end.
-const MAX_FRAMES: usize = 128;
+pub(super) const MAX_FRAMES: usize = 128;
 /// So many walks can be under way.
 const AT_ONCE: usize = 4;
 /// What a walk may need, and more.
@@ -81,16 +84,20 @@ pub(super) fn of_parked(worker: &Worker, g: &G) -> Walked {
 #[inline(never)]
 pub(super) fn of_caller() -> Walked {
     let from = here();
-    let bounds = bounds_of_caller().filter(|bounds| bounds.contains(&from.sp));
+    // SAFETY: the caller's own stack, from where it is in use to its end. It stands still: we are its top.
+    let walked = on_a_stack(from, |cache, bounds| unsafe { walk(cache, from, bounds) });
+    walked.unwrap_or(Walked { addresses: [0; MAX_FRAMES], frames: 0, end: End::Complete })
+}
+
+/// Calls `f` on a stack that has room for walks, with the bounds of the one that the caller is on, at `from`, if they are known.
+fn on_a_stack<R>(from: Registers, f: impl FnOnce(&mut Cache, Range<usize>) -> R) -> Option<R> {
+    let bounds = bounds_of_caller().filter(|bounds| bounds.contains(&from.sp))?;
     let mut tools = tools();
     let Tools { cache, stack } = tools.as_mut().expect("filled in");
-    let (Some(bounds), Some((start, slot))) = (bounds, *stack) else {
-        return Walked { addresses: [0; MAX_FRAMES], frames: 0, end: End::Complete };
-    };
+    let (start, slot) = (*stack)?;
     // SAFETY: from the cache, and ours alone, as long as we hold the lock. (Dropping it does nothing.)
     let stack = unsafe { Stack::from_slot(start, slot) };
-    // SAFETY: the caller's own stack, from where it is in use to its end. It stands still: we are its top.
-    corosensei::on_stack(stack, || unsafe { walk(cache, from, from.sp..bounds.end) })
+    Some(corosensei::on_stack(stack, || f(cache, from.sp..bounds.end)))
 }
 
 /// The caller's stack, as [`of_caller`] finds it, once more if a library has been loaded meanwhile.
@@ -102,6 +109,62 @@ pub(crate) fn addresses_of_caller() -> Addresses {
         walked = of_caller();
     }
     walked.addresses().into()
+}
+
+/// A place on the caller's stack, from which there will be a walk before the caller returns.
+#[derive(Clone, Copy)]
+pub(crate) struct Here {
+    from: Registers,
+    /// Any number that tells apart the user's places from which this is reached.
+    place: usize,
+}
+
+impl Here {
+    #[inline(always)]
+    pub(crate) fn for_calls_from(place: &'static Location<'static>) -> Self {
+        Self { from: here(), place: std::ptr::from_ref(place).addr() }
+    }
+
+    /// Calls `f` with the calls under way there, if this thread has walked them before. Some 20 ns.
+    ///
+    /// # Safety
+    /// Whoever made it has not returned.
+    #[inline(always)]
+    pub(crate) unsafe fn with_known<R>(&self, f: impl FnOnce(&Addresses) -> R) -> Option<R> {
+        let bounds = bounds_of_caller().filter(|bounds| bounds.contains(&self.from.sp))?;
+        // SAFETY: as the caller promises, these frames are in use.
+        unsafe { known_walks::with_known(&self.from, bounds.end, self.place, f) }
+    }
+
+    /// The calls under way there, which are then known.
+    ///
+    /// # Safety
+    /// Whoever made it has not returned.
+    pub(crate) unsafe fn addresses(&self) -> Addresses {
+        // SAFETY: as the caller promises.
+        let walk = |notes: &mut Notes| unsafe { self.walk(notes) };
+        let mut notes = Notes::new(self.from);
+        let mut outcome = walk(&mut notes);
+        if outcome.end == End::Lost {
+            refresh();
+            notes = Notes::new(self.from);
+            outcome = walk(&mut notes);
+        }
+        let addresses: Addresses = notes.addresses(outcome).into();
+        if let Some(bounds) = bounds_of_caller() {
+            known_walks::remember(&notes, bounds.end, self.place, Arc::clone(&addresses));
+        }
+        addresses
+    }
+
+    /// # Safety
+    /// Whoever made it has not returned.
+    unsafe fn walk(&self, notes: &mut Notes) -> Outcome {
+        // SAFETY: the caller's own stack, from where it is in use to its end. It stands still: we are its top.
+        let outcome =
+            on_a_stack(self.from, |cache, bounds| unsafe { notes.walk(cache, &StackMemory::in_place(bounds)) });
+        outcome.unwrap_or(Outcome { frames: 0, end: End::Complete })
+    }
 }
 
 fn bounds_of_caller() -> Option<Range<usize>> {

@@ -1,6 +1,5 @@
 //! [`Cell`]: a variable that nothing protects, without its danger.
 
-use super::detector::Access;
 use super::identity::Number;
 use crate::atomics::{Mutex, lock};
 use crate::observe::{self, Op};
@@ -18,8 +17,8 @@ use std::panic::Location;
 /// race. It is reported by [`testing::check`](crate::testing::check), always; and in ordinary runs, with the feature
 /// `race`, as in the [module](super).
 ///
-/// Cost: a short lock, some 10 ns; with the feature `race` less than a microsecond for the first use after each
-/// synchronisation (it takes down the stack), some tens of nanoseconds for further ones.
+/// Cost: a short lock, some 10 ns; with the feature `race` some 80 ns for the first use after each synchronisation (a
+/// microsecond if the thread has not made such calls before: then the stack is walked), less for further ones.
 ///
 /// ```
 /// use lisle::{race::Cell, testing::{Config, FailureKind}};
@@ -76,8 +75,8 @@ impl<T: Copy> Cell<T> {
     #[track_caller]
     fn note(&self, op: Op) {
         if observe::touch(op, self) {
-            let (variable, address) = (self.number.get(), observe::address(self));
-            observe::access(Access { variable, address, writes: op == Op::CellWrite, location: Location::caller() });
+            let address = observe::address(self);
+            observe::access(&self.number.access(address, op == Op::CellWrite, Location::caller()));
         }
     }
 }

@@ -20,13 +20,38 @@ struct Clocks {
     slots: Vec<Clock>,
     sends: usize,
     receives: usize,
-    /// Of a channel without bounds; and some that have passed, for their memory.
-    queue: VecDeque<Clock>,
-    spare: Vec<Clock>,
+    /// Of a channel without bounds.
+    queue: Queue,
 }
 
-/// So many clocks are kept for their memory.
-const SPARE: usize = 8;
+/// Clocks in one piece of memory, since each would have one of its own: of each its length, and then its times.
+#[derive(Default)]
+struct Queue {
+    words: VecDeque<u32>,
+    clocks: usize,
+}
+
+/// So many words are kept when the queue is empty.
+const KEPT: usize = 1 << 12;
+
+impl Queue {
+    fn push(&mut self, clock: &Clock) {
+        let times = clock.times();
+        self.words.push_back(times.len() as u32);
+        self.words.extend(times);
+        self.clocks += 1;
+    }
+
+    /// Hands the times of the first clock to `f`.
+    fn pop(&mut self, f: impl FnOnce(std::collections::vec_deque::Drain<'_, u32>)) {
+        let Some(length) = self.words.pop_front() else { return };
+        f(self.words.drain(..length as usize));
+        self.clocks -= 1;
+        if self.words.is_empty() && self.words.capacity() > KEPT {
+            self.words.shrink_to(KEPT);
+        }
+    }
+}
 
 impl ChannelClocks {
     pub(crate) const fn none() -> Self {
@@ -53,11 +78,10 @@ impl ChannelClocks {
             return clocks.pass(number % capacity, sender);
         }
         // Those that came before the clocks did have none.
-        let queued = number - clocks.receives;
-        clocks.queue.resize_with(queued, Clock::default);
-        let mut clock = clocks.spare.pop().unwrap_or_default();
-        sender.with(|present| clock.copy_from(present.publish()));
-        clocks.queue.push_back(clock);
+        while clocks.queue.clocks < number - clocks.receives {
+            clocks.queue.push(&Clock::default());
+        }
+        sender.with(|present| clocks.queue.push(present.publish()));
     }
 
     /// There were `before` messages in the buffer.
@@ -67,11 +91,8 @@ impl ChannelClocks {
         clocks.receives += 1;
         if capacity < usize::MAX {
             clocks.pass(number % capacity, receiver);
-        } else if let Some(clock) = clocks.queue.pop_front() {
-            receiver.with(|present| present.clock.join(&clock));
-            if clocks.spare.len() < SPARE {
-                clocks.spare.push(clock);
-            }
+        } else {
+            clocks.queue.pop(|times| receiver.with(|present| present.clock.join_times(times)));
         }
     }
 }

@@ -14,6 +14,11 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    #[cfg(feature = "race")]
+    pub(crate) const fn new() -> Self {
+        Self { times: Vec::new() }
+    }
+
     pub(crate) fn of(&self, strand: u32) -> u32 {
         self.times.get(strand as usize).copied().unwrap_or(0)
     }
@@ -29,6 +34,20 @@ impl Clock {
     /// Whether that moment happens before this clock's point.
     pub(crate) fn has_seen(&self, epoch: Epoch) -> bool {
         epoch.time <= self.of(epoch.strand)
+    }
+
+    pub(crate) fn times(&self) -> &[u32] {
+        &self.times
+    }
+
+    /// As `join`, with these times.
+    pub(crate) fn join_times(&mut self, times: impl ExactSizeIterator<Item = u32>) {
+        if times.len() > self.times.len() {
+            self.times.resize(times.len(), 0);
+        }
+        for (mine, theirs) in self.times.iter_mut().zip(times) {
+            *mine = (*mine).max(theirs);
+        }
     }
 
     /// All that happens before `other`'s point happens before this one, too.

@@ -28,8 +28,10 @@
 //! | --- | --- | --- |
 //! | the clock of a strand | `strand`; found by its goroutine | its own lock, which nobody else wants while it runs |
 //! | the clocks of a channel | in the channel | the channel's lock, which who tells holds |
-//! | the clock of another object; what is known of a variable | a stripe, by address | the lock of the stripe |
-//! | the strands, for starts and ends | `Detector::strands` | a lock |
+//! | the clock of a lock | in the lock | the lock itself |
+//! | what is known of a variable | with the variable | a lock |
+//! | the clock of another object; in an explorer, what is known of a variable | a stripe, by address | the lock of the stripe |
+//! | the indexes of strands, for first accesses and ends | `Detector::strands` | a lock |
 //!
 //! Locks are taken in the order of the table from below, except that nothing is wanted under that of the strands but a
 //! strand's own. No stack is walked under any of them. Who has nothing to say (it has accessed nothing, and has heard of
@@ -38,14 +40,15 @@
 
 pub(crate) use super::address::ByAddress;
 pub(crate) use super::channel::ChannelClocks;
+pub(crate) use super::lock::LockClock;
 pub(crate) use super::variable::{Access, Race};
 
 use super::address::scatter;
 use super::clock::Clock;
-use super::strand::{Strand, Strands, Who};
-use super::variable::{Seen, Variable};
+use super::strand::{self, Present, Strand, Strands, Who};
+use super::variable::{Seen, Use, Variable};
 use crate::channel::lock::Lock;
-use crate::debug::walk::Addresses;
+use crate::debug::walk::{Addresses, Here};
 use crate::sched::g::G;
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
@@ -104,6 +107,14 @@ pub(crate) struct Channel<'a> {
 /// The access is to be told again, with its stack.
 pub(crate) struct StackIsWanted;
 
+/// The calls in which an access is made.
+#[derive(Clone, Copy)]
+pub(crate) enum Stack<'a> {
+    /// Those under way there, if they can be known without a walk. The frame where it was made is not left meanwhile.
+    IfKnown(&'a Here),
+    Given(&'a Addresses),
+}
+
 struct Stripe {
     sync: Lock<ByAddress<Clock>>,
     /// Whether there is any clock. Read without the lock by who acquires: the release that it could have missed came before
@@ -140,8 +151,9 @@ impl Stripe {
 pub(crate) struct Detector {
     /// Tells its strands from those of others.
     world: u64,
-    /// Whether places in the clocks are used again.
-    reuses: bool,
+    /// For one thread, and for one schedule at a time. Else for the process, which may live long: then places in the clocks are
+    /// used again.
+    is_of_explorer: bool,
     /// Whether accesses and creations keep their stacks.
     keeps_stacks: bool,
     strands: Lock<Strands>,
@@ -155,21 +167,19 @@ fn new_world() -> u64 {
 }
 
 impl Detector {
-    fn new(stripes: usize, reuses: bool, keeps_stacks: bool) -> Self {
+    fn new(stripes: usize, is_of_explorer: bool, keeps_stacks: bool) -> Self {
         let stripes = (0..stripes).map(|_| CachePadded::new(Stripe::new())).collect();
-        Self { world: new_world(), reuses, keeps_stacks, strands: Lock::new(Strands::default()), stripes }
+        Self { world: new_world(), is_of_explorer, keeps_stacks, strands: Lock::new(Strands::default()), stripes }
     }
 
-    /// For one thread, and for one schedule at a time.
     pub(crate) fn of_explorer() -> Self {
-        Self::new(1, false, false)
+        Self::new(1, true, false)
     }
 
-    /// The one of a process, which may live long.
     #[cfg(feature = "race")]
     fn of_process() -> Self {
         super::report::look_at_settings();
-        Self::new(256, true, true)
+        Self::new(256, false, true)
     }
 
     /// Forgets everything, and keeps the memory.
@@ -201,7 +211,7 @@ impl Detector {
             self.stripe(address).forget_clock(address);
         }
         let clock = parent.map_or_else(Clock::default, Strand::published);
-        self.strands.lock().make(Who::of(g, created_in), clock)
+        Arc::new(Strand::new(Who::of(g, created_in), clock))
     }
 
     /// `me` has made the goroutine `child`, in the calls of `stack`.
@@ -221,7 +231,7 @@ impl Detector {
     /// `me` has ended: it does nothing more.
     pub(crate) fn end(&self, me: Option<&G>) {
         if let Some(me) = me {
-            self.with_strand(me, |strand| self.strands.lock().end(strand, self.reuses));
+            self.with_strand(me, |strand| strand::end(&self.strands, strand, !self.is_of_explorer));
         }
     }
 
@@ -274,10 +284,42 @@ impl Detector {
     }
 
     fn acquire_all(&self, me: &Strand) {
-        for strand in self.strands.lock().all().iter().filter(|strand| strand.index != me.index) {
+        for strand in self.strands.lock().all().iter().filter(|strand| !std::ptr::eq(&***strand, me)) {
             let theirs = strand.published();
             me.with(|present| present.clock.join(&theirs));
         }
+    }
+
+    // ---- locks ----
+
+    /// `me` has taken the lock.
+    ///
+    /// # Safety
+    /// `me` is the caller.
+    #[cfg_attr(not(feature = "race"), allow(unused_variables))]
+    pub(crate) unsafe fn taken(&self, me: Option<&G>, lock: usize, clock: &LockClock) {
+        #[cfg(feature = "race")]
+        if !self.is_of_explorer {
+            let Some(me) = me else { return };
+            // SAFETY: as the caller promises.
+            return self.with_strand(me, |me| unsafe { clock.taken(me) });
+        }
+        self.apply(me, Edge::Acquire(lock));
+    }
+
+    /// `me` is about to let go of the lock, which only it has.
+    ///
+    /// # Safety
+    /// `me` is the caller.
+    #[cfg_attr(not(feature = "race"), allow(unused_variables))]
+    pub(crate) unsafe fn leaving(&self, me: Option<&G>, lock: usize, clock: &LockClock) {
+        #[cfg(feature = "race")]
+        if !self.is_of_explorer {
+            let Some(me) = me else { return };
+            // SAFETY: as the caller promises.
+            return self.with_strand(me, |me| unsafe { clock.leaving(me) });
+        }
+        self.apply(me, Edge::Release(lock));
     }
 
     // ---- channels ----
@@ -344,37 +386,68 @@ impl Detector {
 
     // ---- variables ----
 
-    /// Notes an access. Returns the race in which it stands, if there is one; or that the stack is wanted, too, and nothing
-    /// has been noted.
+    /// Notes an access. Returns the race in which it stands, if there is one; or that the stack is wanted, which could not be
+    /// known without a walk, and nothing has been noted.
+    #[inline(always)]
     pub(crate) fn access(
         &self,
         me: Option<&G>,
-        access: Access,
-        stack: Option<Addresses>,
-    ) -> Result<Option<Race>, StackIsWanted> {
+        access: &Access<'_>,
+        stack: Stack<'_>,
+    ) -> Result<Option<Box<Race>>, StackIsWanted> {
         let Some(me) = me else { return Ok(None) };
-        self.with_strand(me, |me| {
+        self.with_strand(me, |strand| {
+            if !strand.has_index() {
+                self.strands.lock().give_index(strand);
+            }
+            #[cfg(feature = "race")]
+            if !self.is_of_explorer {
+                return self.access_to(&mut access.history.lock(), strand, access, stack);
+            }
             let mut variables = self.stripe(access.variable).variables.lock();
-            let variable = variables.entry(access.variable).or_default();
-            me.with(|present| {
-                if variable.is_known(present.now(), access) {
-                    return Ok(None);
-                }
-                if self.keeps_stacks && stack.is_none() {
-                    return Err(StackIsWanted);
-                }
-                let (epoch, strand) = (present.access(), Arc::clone(me));
-                let seen = Seen { epoch, strand, writes: access.writes, location: access.location, stack };
-                let is_before = |seen: &Seen| present.has_seen(seen.epoch);
-                let race = variable.unordered(access.writes, is_before).cloned().map(|before| {
-                    let before_has_ended = before.strand.has_ended();
-                    Race { address: access.address, now: seen.clone(), before, before_has_ended }
-                });
-                variable.note(seen, is_before);
-                Ok(race)
-            })
+            self.access_to(variables.entry(access.variable).or_default(), strand, access, stack)
         })
     }
+
+    #[inline]
+    fn access_to(
+        &self,
+        variable: &mut Variable,
+        strand: &Arc<Strand>,
+        access: &Access<'_>,
+        stack: Stack<'_>,
+    ) -> Result<Option<Box<Race>>, StackIsWanted> {
+        strand.with(|present| {
+            if variable.is_known(present.now(), access) {
+                return Ok(None);
+            }
+            let mut note = |stack: Option<&Addresses>| note(variable, present, Use { access, strand, stack });
+            match stack {
+                _ if !self.keeps_stacks => Ok(note(None)),
+                Stack::Given(stack) => Ok(note(Some(stack))),
+                // SAFETY: as it promises.
+                Stack::IfKnown(here) => unsafe { here.with_known(|stack| note(Some(stack))) }.ok_or(StackIsWanted),
+            }
+        })
+    }
+}
+
+/// Notes an access of the strand that is `present`. Returns the race in which it stands.
+#[inline(always)]
+fn note(variable: &mut Variable, present: &mut Present, now: Use<'_>) -> Option<Box<Race>> {
+    let epoch = present.access();
+    let is_before = |seen: &Seen| present.has_seen(seen.epoch);
+    let race = variable.unordered(now.access.writes, is_before).map(|before| {
+        let before_has_ended = before.strand.has_ended();
+        Box::new(Race {
+            address: now.access.address,
+            now: now.seen_at(epoch),
+            before: before.clone(),
+            before_has_ended,
+        })
+    });
+    variable.note(now, epoch, is_before);
+    race
 }
 
 fn fence(me: &Strand, ordering: Ordering) {

@@ -7,27 +7,54 @@
 //! and those of a stack when another goroutine gets it. (What remains: a cell that was used, was moved within the heap
 //! without a drop, as `Vec` does when it grows, and whose old place another goroutine gets in the same schedule.)
 
+use super::variable::Access;
+#[cfg(feature = "race")]
+use super::variable::History;
 use crate::observe;
+use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// A number that is given at the first use.
-pub(crate) struct Number(AtomicUsize);
+/// A number that is given at the first use; and what is known of the uses, where each variable has a number.
+pub(crate) struct Number {
+    number: AtomicUsize,
+    #[cfg(feature = "race")]
+    history: History,
+}
 
 impl Number {
     pub(crate) const fn new() -> Self {
-        Self(AtomicUsize::new(0))
+        Self {
+            number: AtomicUsize::new(0),
+            #[cfg(feature = "race")]
+            history: History::none(),
+        }
+    }
+
+    /// A use of the variable, which lies at this address.
+    #[inline]
+    pub(crate) fn access(&self, address: usize, writes: bool, location: &'static Location<'static>) -> Access<'_> {
+        Access {
+            variable: self.get(),
+            address,
+            writes,
+            location,
+            #[cfg(feature = "race")]
+            history: &self.history,
+            #[cfg(not(feature = "race"))]
+            history: std::marker::PhantomData,
+        }
     }
 
     /// Never an address: those of users have no highest bit.
-    #[cold]
-    pub(crate) fn get(&self) -> usize {
+    #[inline]
+    fn get(&self) -> usize {
         static NEXT: AtomicUsize = AtomicUsize::new(1 << (usize::BITS - 1));
         // It lies where the variable lies, whose uses are told apart from this.
         let _quiet = crate::tsan::quiet();
-        match self.0.load(Relaxed) {
+        match self.number.load(Relaxed) {
             0 => {
                 let new = NEXT.fetch_add(1, Relaxed);
-                self.0.compare_exchange(0, new, Relaxed, Relaxed).map_or_else(|first| first, |_| new)
+                self.number.compare_exchange(0, new, Relaxed, Relaxed).map_or_else(|first| first, |_| new)
             }
             number => number,
         }
@@ -36,7 +63,7 @@ impl Number {
 
 impl Drop for Number {
     fn drop(&mut self) {
-        let number = *self.0.get_mut();
+        let number = *self.number.get_mut();
         if number != 0 {
             observe::forget(number);
         }
@@ -53,8 +80,8 @@ impl Place {
         Self
     }
 
-    pub(crate) fn get(&self) -> usize {
-        observe::address(self)
+    pub(crate) fn access(&self, address: usize, writes: bool, location: &'static Location<'static>) -> Access<'_> {
+        Access { variable: observe::address(self), address, writes, location, history: std::marker::PhantomData }
     }
 }
 

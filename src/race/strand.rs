@@ -6,11 +6,12 @@
 //! A strand is *silent* as long as it has accessed nothing, and has heard of nobody who did: there is nothing that it could
 //! tell others. It says so without its lock, to itself, and to those who find it waiting.
 //!
-//! # Indexes are used again
-//! A strand's place in all clocks, its index, goes to another when it has ended: clocks would grow without end otherwise.
-//! But then the two count as one, and what the first did as seen by the second. So it is given only to a goroutine whose
-//! starter has seen all accesses of the one that had it (it has joined it, say, or there were none). Those that nobody
-//! has seen are kept back, [`KEPT_BACK`] of them; only beyond that can a race with a goroutine that has ended be missed.
+//! # Indexes come late, and are used again
+//! A strand gets its place in all clocks, its index, with its first access: of a hundred thousand goroutines that access
+//! nothing no clock grows longer. The index goes to another when the strand has ended: clocks would grow without end
+//! otherwise. But then the two count as one, and what the first did as seen by the second. So it is given only to a strand
+//! that has seen all accesses of the one that had it (its starter has joined it, say). Those that nobody has seen are kept
+//! back, [`KEPT_BACK`] of them; only beyond that can a race with a goroutine that has ended be missed.
 //!
 //! # Time
 //! A strand's time goes on when it publishes what it has accessed, and only then. Who only passes messages has the same
@@ -24,7 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Who did something: a goroutine, or an OS thread.
 #[derive(Clone, Debug)]
@@ -48,9 +49,13 @@ impl Who {
     }
 }
 
+/// Of who has accessed nothing yet.
+const NO_INDEX: u32 = u32::MAX;
+
 /// See the module.
 pub(crate) struct Strand {
-    pub(super) index: u32,
+    /// Or [`NO_INDEX`]. Written by itself.
+    index: AtomicU32,
     pub(crate) who: Who,
     has_ended: AtomicBool,
     is_silent: AtomicBool,
@@ -59,7 +64,7 @@ pub(crate) struct Strand {
 
 impl fmt::Debug for Strand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Strand").field("index", &self.index).field("who", &self.who).finish_non_exhaustive()
+        f.debug_struct("Strand").field("index", &self.index()).field("who", &self.who).finish_non_exhaustive()
     }
 }
 
@@ -112,6 +117,22 @@ impl Present {
 }
 
 impl Strand {
+    pub(super) fn new(who: Who, clock: Clock) -> Self {
+        let is_silent = AtomicBool::new(clock.is_empty());
+        let (fenced, loaded) = (Clock::default(), Clock::default());
+        let present = Lock::new(Present { index: NO_INDEX, clock, time: 1, has_accessed: false, fenced, loaded });
+        Self { index: AtomicU32::new(NO_INDEX), who, has_ended: AtomicBool::new(false), is_silent, present }
+    }
+
+    fn index(&self) -> u32 {
+        self.index.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may access something.
+    pub(super) fn has_index(&self) -> bool {
+        self.index() != NO_INDEX
+    }
+
     /// Calls `f` with how far it is.
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut Present) -> R) -> R {
         let mut present = self.present.lock();
@@ -138,9 +159,9 @@ impl Strand {
 
     /// What each of the two has done happens before what the other does next.
     pub(super) fn meet(&self, other: &Self) {
-        // In the order of their indexes: two may meet two others.
-        let (first, second) = if self.index < other.index { (self, other) } else { (other, self) };
-        if first.index == second.index || first.is_silent() && second.is_silent() {
+        // In the order of their addresses: two may meet two others.
+        let (first, second) = if std::ptr::from_ref(self) < other { (self, other) } else { (other, self) };
+        if std::ptr::eq(first, second) || first.is_silent() && second.is_silent() {
             return;
         }
         first.with(|first| second.with(|second| first.publish().meet(second.publish())));
@@ -150,7 +171,7 @@ impl Strand {
 /// All strands of a world.
 #[derive(Default)]
 pub(super) struct Strands {
-    /// By their indexes.
+    /// Those that have accessed something, by their indexes.
     all: Vec<Arc<Strand>>,
     /// Of those that have ended: indexes to be used again, and the last moment at which who had it may have accessed
     /// anything; the last that ended comes last.
@@ -174,42 +195,45 @@ impl Strands {
         &self.all
     }
 
-    /// Makes a strand that begins with this clock.
-    pub(super) fn make(&mut self, who: Who, clock: Clock) -> Arc<Strand> {
-        let free = self.take_free(&clock);
-        let index = free.map_or(self.all.len() as u32, |free| free.strand);
-        let time = free.map_or(1, |free| free.time.saturating_add(1));
-        let is_silent = AtomicBool::new(clock.is_empty());
-        let (fenced, loaded) = (Clock::default(), Clock::default());
-        let present = Lock::new(Present { index, clock, time, has_accessed: false, fenced, loaded });
-        let strand = Arc::new(Strand { index, who, has_ended: AtomicBool::new(false), is_silent, present });
+    /// `strand` is about to access something for the first time.
+    pub(super) fn give_index(&mut self, strand: &Arc<Strand>) {
+        let index = strand.with(|present| {
+            let free = self.take_free(&present.clock);
+            present.index = free.map_or(self.all.len() as u32, |free| free.strand);
+            present.time = free.map_or(1, |free| free.time.saturating_add(1));
+            present.index
+        });
+        strand.index.store(index, Ordering::Relaxed);
         match self.all.get_mut(index as usize) {
-            Some(place) => *place = Arc::clone(&strand),
-            None => self.all.push(Arc::clone(&strand)),
+            Some(place) => *place = Arc::clone(strand),
+            None => self.all.push(Arc::clone(strand)),
         }
-        strand
     }
 
     fn take_free(&mut self, clock: &Clock) -> Option<Epoch> {
         let last = self.free.len().saturating_sub(LOOKED_AT);
-        if let Some(place) = self.free.range(last..).rposition(|&epoch| clock.has_seen(epoch)) {
+        let seen = self.free.range(last..).enumerate().filter(|(_, epoch)| clock.has_seen(**epoch));
+        // The lowest keeps clocks short.
+        if let Some((place, _)) = seen.min_by_key(|(_, epoch)| epoch.strand) {
             return self.free.remove(last + place);
         }
         if self.free.len() > KEPT_BACK { self.free.pop_front() } else { None }
     }
+}
 
-    /// It does nothing more. `reuses`: others may have its index.
-    pub(super) fn end(&mut self, strand: &Strand, reuses: bool) {
-        strand.has_ended.store(true, Ordering::Relaxed);
-        if !reuses {
-            return;
-        }
-        let time = strand.with(|present| {
-            // Its clocks may be long, and it may be remembered for long.
-            (present.clock, present.fenced, present.loaded) = Default::default();
-            present.last_access()
-        });
-        self.free.push_back(Epoch { strand: strand.index, time });
+/// `strand` does nothing more. `reuses`: others may have its index.
+pub(super) fn end(strands: &Lock<Strands>, strand: &Strand, reuses: bool) {
+    strand.has_ended.store(true, Ordering::Relaxed);
+    if !reuses || strand.is_silent() {
+        return;
+    }
+    let last_access = strand.with(|present| {
+        // Its clocks may be long, and it may be remembered for long.
+        (present.clock, present.fenced, present.loaded) = Default::default();
+        present.last_access()
+    });
+    if strand.has_index() {
+        strands.lock().free.push_back(Epoch { strand: strand.index(), time: last_access });
     }
 }
 

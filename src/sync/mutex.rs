@@ -24,7 +24,7 @@ use super::back_off::BackOff;
 use super::poison::{Flag, Witness};
 use super::wait_list::{AsWaitList, Ticket, WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicU32, Ordering, const_fn, lock};
-use crate::observe::{self, LockWait, Op};
+use crate::observe::{self, LockClock, LockWait, Op};
 use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -63,6 +63,7 @@ pub(crate) struct RawMutex {
     state: AtomicU32,
     back_off: BackOff,
     queue: atomics::Mutex<Queue>,
+    clock: LockClock,
 }
 
 impl Drop for RawMutex {
@@ -78,6 +79,7 @@ impl RawMutex {
                 state: AtomicU32::new(0),
                 back_off: BackOff::new(),
                 queue: atomics::Mutex::new(Queue { list: WaitList::new(), handed_to: None }),
+                clock: LockClock::new(),
             }
         }
     }
@@ -99,7 +101,7 @@ impl RawMutex {
     #[cold]
     #[track_caller]
     fn note_locked(&self) -> Witness {
-        observe::locked(self);
+        observe::locked(self, &self.clock);
         Witness::watched()
     }
 
@@ -290,7 +292,7 @@ impl<T: ?Sized> Mutex<T> {
     fn leave_specially(&self, witness: Witness) {
         self.poison.leave(witness);
         if witness.is_watched() {
-            observe::unlocking(Op::MutexUnlock, &self.raw);
+            observe::unlocking(Op::MutexUnlock, &self.raw, &self.raw.clock);
         }
     }
 
@@ -367,7 +369,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         let this = std::mem::ManuallyDrop::new(self);
         this.mutex.poison.leave(this.witness);
         if this.witness.is_watched() {
-            observe::unlocking_to_wait(&this.mutex.raw);
+            observe::unlocking_to_wait(&this.mutex.raw, &this.mutex.raw.clock);
         }
         this.mutex.raw.unlock();
     }

@@ -19,7 +19,7 @@ use super::back_off::{BackOff, after_collision};
 use super::poison::{Flag, Witness};
 use super::wait_list::{WaitList, wait_until_taken};
 use crate::atomics::{self, AtomicUsize, Ordering, const_fn, lock};
-use crate::observe::{self, LockWait, Op};
+use crate::observe::{self, LockClock, LockWait, Op};
 use crate::park::{WaitReason, Waiter, current, unpark};
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -49,6 +49,7 @@ struct RawRwLock {
     state: AtomicUsize,
     back_off: BackOff,
     queue: atomics::Mutex<WaitList<Entry>>,
+    clock: LockClock,
 }
 
 impl Drop for RawRwLock {
@@ -60,7 +61,12 @@ impl Drop for RawRwLock {
 impl RawRwLock {
     const_fn! {
         const fn new() -> Self {
-            Self { state: AtomicUsize::new(0), back_off: BackOff::new(), queue: atomics::Mutex::new(WaitList::new()) }
+            Self {
+                state: AtomicUsize::new(0),
+                back_off: BackOff::new(),
+                queue: atomics::Mutex::new(WaitList::new()),
+                clock: LockClock::new(),
+            }
         }
     }
 
@@ -90,7 +96,7 @@ impl RawRwLock {
         if !self.try_read() {
             self.wait(Kind::Reader);
         }
-        observe::locked_shared(&self.state);
+        observe::locked_shared(&self.state, &self.clock);
     }
 
     #[inline]
@@ -108,7 +114,7 @@ impl RawRwLock {
     #[track_caller]
     fn note_written(&self) {
         if observe::is_on() {
-            observe::locked(&self.state);
+            observe::locked(&self.state, &self.clock);
             observe::acquire(&self.queue);
         }
     }
@@ -168,7 +174,7 @@ impl RawRwLock {
     #[inline]
     fn unlock_write(&self) {
         if observe::is_on() {
-            observe::unlocking(Op::RwLockUnlock, &self.state);
+            observe::unlocking(Op::RwLockUnlock, &self.state, &self.clock);
         }
         let before = self.state.fetch_and(!WRITER, Ordering::AcqRel);
         if before & QUEUED != 0 {
@@ -179,7 +185,7 @@ impl RawRwLock {
     /// A writer becomes a reader, and lets the readers at the head of the queue in.
     fn downgrade(&self) {
         if observe::is_on() {
-            observe::unlocking(Op::RwLockDowngrade, &self.state);
+            observe::unlocking(Op::RwLockDowngrade, &self.state, &self.clock);
         }
         if self.state.compare_exchange(WRITER, READER, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             self.hand_over(READER);

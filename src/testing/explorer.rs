@@ -190,8 +190,8 @@ impl Explorer {
         self.run.borrow_mut().choose_value(count)
     }
 
-    pub(crate) fn found_race(&self, race: Race) {
-        self.run.borrow_mut().fail(Problem::Race(Box::new(race)));
+    pub(crate) fn found_race(&self, race: Box<Race>) {
+        self.run.borrow_mut().fail(Problem::Race(race));
         Worker::with_current(|worker| {
             if let Some((worker, g)) = running(worker)
                 && keep_thread::reason_to(worker, g, g.pinned(worker)).is_none()

@@ -604,7 +604,7 @@ pub(crate) fn ended() {
 }
 
 /// A variable that nothing protects is used, by way of a cell that cannot tear. (Under an explorer the race detector looks.)
-pub(crate) fn access(access: Access) {
+pub(crate) fn access(access: &Access<'_>) {
     if crate::observe::is_explored() {
         return;
     }
