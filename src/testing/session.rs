@@ -1,7 +1,7 @@
 //! One check: schedule after schedule, on a thread of its own, until one fails or enough have been run.
 
 use super::config::{Config, Report, Strategy};
-use super::driver::{Driver, Random};
+use super::driver::{Driver, Random, StopOnce};
 use super::explorer::{Explorer, Outcome, Plan, Pulse};
 use super::failure::{Details, Failure, FailureKind, Problem, Shown};
 use super::schedule::{Deviation, Schedule};
@@ -305,11 +305,12 @@ impl<'a> Source<'a> {
             Strategy::RoundRobin => Schedule::RoundRobin { quantum: number as u32 + 1 },
             Strategy::Exhaustive => return None,
             Strategy::Mixed => match number {
-                0 => Schedule::RoundRobin { quantum: 1 },
+                0 => return Some((None, Driver::StopOnce(StopOnce::default()))),
                 1 => return Some((None, Driver::Oldest)),
-                2 | 3 => return Some((None, Driver::Once { left: number - 1 })),
-                4 => Schedule::Deviations(Vec::new()),
-                5 => return Some((None, Driver::Youngest)),
+                2 => Schedule::RoundRobin { quantum: 1 },
+                3 | 4 => return Some((None, Driver::Once { left: 5 - number })),
+                5 => Schedule::Deviations(Vec::new()),
+                6 => return Some((None, Driver::Youngest)),
                 _ if number % 3 == 1 => return Some((None, Driver::Once { left: 1 + number / 3 })),
                 _ if number % 3 == 2 => pct(2 + (number as u32 / 3) % 3),
                 _ => Schedule::Random { seed },
