@@ -190,7 +190,7 @@ pub(crate) fn locked<T: ?Sized>(lock: &T) {
     let location = Location::caller();
     with_explorer(|explorer| explorer.note_held(address(lock), location));
     if is_lock_order_watched() {
-        lock_order::taken(address(lock), location);
+        lock_order::taken(address(lock), false, location);
     }
     tell(Edge::Acquire(address(lock)));
 }
@@ -208,7 +208,7 @@ pub(crate) fn locked_shared<T: ?Sized>(lock: &T) {
 #[inline(never)]
 fn tell_locked_shared(lock: usize, location: &'static Location<'static>) {
     if is_lock_order_watched() {
-        lock_order::taken(lock, location);
+        lock_order::taken(lock, true, location);
     }
     tell(Edge::Acquire(lock));
 }

@@ -160,7 +160,12 @@ impl Driver {
             Self::Pct(pct) => pct.step(id),
             Self::RoundRobin { left, .. } => *left = left.saturating_sub(1),
             Self::Search(search) => search.step(id, at, pending),
-            Self::Random(_) | Self::Oldest | Self::Youngest | Self::Once { .. } | Self::StopOnce(_) | Self::Replay(_) => {}
+            Self::Random(_)
+            | Self::Oldest
+            | Self::Youngest
+            | Self::Once { .. }
+            | Self::StopOnce(_)
+            | Self::Replay(_) => {}
         }
     }
 
