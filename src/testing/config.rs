@@ -23,7 +23,8 @@ pub enum Strategy {
         /// The depth of the bugs that are looked for, at least 1.
         depth: u32,
     },
-    /// All goroutines in turn, in the order in which they were made, one step each; in the next schedule two, and so on until that makes no difference.
+    /// All goroutines in turn, in the order in which they were made, one step each; in the next schedule two, and so on until
+    /// that makes no difference.
     RoundRobin,
     /// All schedules, depth-first, leaving out those that differ only in the order of independent steps (sleep sets:
     /// Godefroid, 1996). For small programs: it ends when all have been run, and then no order of lisle's operations is left in
