@@ -191,7 +191,7 @@ pub(crate) fn locked<T: ?Sized>(lock: &T, clock: &LockClock) {
     let location = Location::caller();
     with_explorer(|explorer| explorer.note_held(address(lock), location));
     if is_lock_order_watched() {
-        lock_order::taken(address(lock), location);
+        lock_order::taken(address(lock), false, location);
     }
     tell_taken(address(lock), clock);
 }
@@ -216,7 +216,7 @@ pub(crate) fn locked_shared<T: ?Sized>(lock: &T, clock: &LockClock) {
 #[inline(never)]
 fn tell_locked_shared(lock: usize, clock: &LockClock, location: &'static Location<'static>) {
     if is_lock_order_watched() {
-        lock_order::taken(lock, location);
+        lock_order::taken(lock, true, location);
     }
     tell_taken(lock, clock);
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{in_child, stderr};
-use lisle::sync::{Barrier, Condvar, Mutex, RwLock};
+use lisle::sync::{Barrier, Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use lisle::{Builder, go};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,6 +109,52 @@ fn readers_and_writers_are_in_circles_too() {
 }
 
 #[test]
+fn a_circle_is_told_although_another_way_round_is_guarded() {
+    if let Some(text) = told("a_circle_is_told_although_another_way_round_is_guarded") {
+        assert!(text.contains("4 locks are taken in different orders"), "{text}");
+        return;
+    }
+    let [gate, a, b, c, d] = locks();
+    // From b to c there are two ways; the circle in which two hold the gate cannot come about.
+    for order in [vec![&gate, &b, &c], vec![&b, &d], vec![&d, &c], vec![&c, &a], vec![&gate, &a, &b]] {
+        let order: Vec<Lock> = order.into_iter().map(Arc::clone).collect();
+        alone(move || take_in_turn(&order.iter().collect::<Vec<_>>()));
+    }
+}
+
+fn in_both_orders_under(hold: fn(&RwLock<()>) -> RwLockReadGuard<'_, ()>) {
+    let gate = Arc::new(RwLock::new(()));
+    let [a, b] = locks();
+    let (gate2, a2, b2) = (Arc::clone(&gate), Arc::clone(&a), Arc::clone(&b));
+    alone(move || {
+        let _reader = hold(&gate);
+        take_in_turn(&[&a, &b]);
+    });
+    alone(move || {
+        let _reader = hold(&gate2);
+        take_in_turn(&[&b2, &a2]);
+    });
+}
+
+#[test]
+fn a_lock_that_all_hold_for_reading_keeps_nobody_apart() {
+    if let Some(text) = told("a_lock_that_all_hold_for_reading_keeps_nobody_apart") {
+        assert_eq!(text.matches("2 locks are taken in different orders").count(), 1, "{text}");
+        return;
+    }
+    in_both_orders_under(|gate| gate.read().unwrap());
+}
+
+#[test]
+fn nor_does_one_that_was_locked_for_writing_and_then_downgraded() {
+    if let Some(text) = told("nor_does_one_that_was_locked_for_writing_and_then_downgraded") {
+        assert_eq!(text.matches("2 locks are taken in different orders").count(), 1, "{text}");
+        return;
+    }
+    in_both_orders_under(|gate| RwLockWriteGuard::downgrade(gate.write().unwrap()));
+}
+
+#[test]
 fn what_cannot_come_about_is_not_told() {
     if let Some(text) = told("what_cannot_come_about_is_not_told") {
         assert!(!text.contains("lisle:"), "{text}");
@@ -129,6 +175,21 @@ fn what_cannot_come_about_is_not_told() {
     let (e1, f1, gate1) = (Arc::clone(&e), Arc::clone(&f), Arc::clone(&gate));
     alone(move || take_in_turn(&[&gate1, &e1, &f1]));
     alone(move || take_in_turn(&[&gate, &f, &e]));
+    // Two of three under a lock: never at once.
+    let [e, f, g] = locks();
+    let guarded = Lock::default();
+    for order in [vec![&guarded, &e, &f], vec![&guarded, &f, &g], vec![&g, &e]] {
+        let order: Vec<Lock> = order.into_iter().map(Arc::clone).collect();
+        alone(move || take_in_turn(&order.iter().collect::<Vec<_>>()));
+    }
+    // Two of three by one goroutine.
+    let [e, f, g] = locks();
+    let (e1, g1) = (Arc::clone(&e), Arc::clone(&g));
+    alone(move || {
+        take_in_turn(&[&e, &f]);
+        take_in_turn(&[&f, &g]);
+    });
+    alone(move || take_in_turn(&[&g1, &e1]));
     // `try_lock` does not wait.
     let (a1, b1) = (Arc::clone(&a), Arc::clone(&b));
     alone(move || {

@@ -7,8 +7,9 @@
 //! Goodlock.)
 //!
 //! # What is no report
-//! - A circle whose pieces are all one goroutine's.
-//! - One whose pieces are all guarded by a further lock, held each time: they never happen at once.
+//! - A circle of which two pieces are one goroutine's, and only its: it is in one place at a time.
+//! - One of which two pieces are guarded by a further lock, held each time: they never happen at once. (Held for reading it
+//!   keeps nobody apart.)
 //! - One that was told before, by its places in the code.
 //! - What is taken by `try_lock` (whoever does not wait is in no circle), and by OS threads that are no goroutines.
 //!
@@ -35,6 +36,8 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Pairs that are remembered; then the watch goes on with what it has.
 const MOST_PAIRS: usize = 100_000;
+/// Steps of one search for a circle. There can be very many ways through a tangle of locks, all of which cannot come about.
+const MOST_STEPS: u32 = 10_000;
 
 /// Where in the code, with the calls under way.
 #[derive(Clone)]
@@ -45,6 +48,8 @@ struct Place {
 
 struct Held {
     lock: usize,
+    /// Others may hold it, too.
+    shared: bool,
     taken: Place,
 }
 
@@ -55,7 +60,7 @@ struct Pair {
     by_several: bool,
     held: Place,
     wanted: Place,
-    /// What else was held each time.
+    /// What else was held each time, and not for reading.
     guards: HashSet<usize>,
 }
 
@@ -90,18 +95,27 @@ pub(crate) fn reach(op: Op, lock: usize, location: &'static Location<'static>) {
     match op {
         Op::MutexLock | Op::RwLockRead | Op::RwLockWrite => want(lock, op == Op::RwLockRead, location),
         Op::MutexUnlock | Op::RwLockUnlock => free(lock),
+        Op::RwLockDowngrade => downgrade(lock),
         _ => {}
     }
 }
 
 /// The running goroutine has taken the lock.
 #[cold]
-pub(crate) fn taken(lock: usize, location: &'static Location<'static>) {
+pub(crate) fn taken(lock: usize, shared: bool, location: &'static Location<'static>) {
     let me = me();
     let taken = Place { location, stack: walk::of_caller().addresses().to_vec() };
     let mut watch = watch();
     watch.wanted.remove(&me.id);
-    watch.held.entry(me.id).or_default().push(Held { lock, taken });
+    watch.held.entry(me.id).or_default().push(Held { lock, shared, taken });
+}
+
+/// A writer becomes a reader.
+fn downgrade(lock: usize) {
+    let me = me();
+    let mut watch = watch();
+    let held = watch.held.get_mut(&me.id).into_iter().flatten();
+    held.filter(|one| one.lock == lock).for_each(|one| one.shared = true);
 }
 
 /// It lets go of it.
@@ -179,9 +193,11 @@ impl Watch {
     /// Notes what the goroutine holds while it wants `lock`. Returns what there is to tell.
     fn note(&mut self, lock: usize, me: &GoroutineInfo, wanted: &Place) -> Vec<Report> {
         let held: Vec<(usize, Place)> = self.held[&me.id].iter().map(|one| (one.lock, one.taken.clone())).collect();
+        let exclusive: HashSet<usize> =
+            self.held[&me.id].iter().filter(|one| !one.shared).map(|one| one.lock).collect();
         let mut reports = Vec::new();
         for (other, place) in &held {
-            let guards = held.iter().map(|(lock, _)| *lock).filter(|lock| lock != other).collect();
+            let guards = exclusive.iter().copied().filter(|lock| lock != other).collect();
             if !self.note_pair(*other, lock, me, place, wanted, guards) {
                 continue;
             }
@@ -224,33 +240,30 @@ impl Watch {
         true
     }
 
-    /// A way back from `wanted` to `held`, which with this pair makes a circle that can come about.
+    /// A way back from `wanted` to `held`, which with this pair makes a circle that can come about. All ways are tried: of two to
+    /// the same lock one may be guarded.
     fn circle(&self, held: usize, wanted: usize) -> Option<Vec<(usize, usize)>> {
-        let mut seen = HashSet::from([wanted]);
         let mut ways = vec![vec![(held, wanted)]];
-        while let Some(way) = ways.pop() {
+        for _ in 0..MOST_STEPS {
+            let way = ways.pop()?;
             let last = way[way.len() - 1].1;
+            if last == held {
+                return Some(way);
+            }
             for &next in self.pairs.get(&last).into_iter().flat_map(HashMap::keys) {
-                let longer = || way.iter().copied().chain([(last, next)]).collect::<Vec<_>>();
-                if next == held {
-                    let circle = longer();
-                    if self.can_come_about(&circle) {
-                        return Some(circle);
-                    }
-                } else if seen.insert(next) {
-                    ways.push(longer());
+                let was_there = way.iter().any(|&(_, lock)| lock == next);
+                if !was_there && way.iter().all(|&pair| self.can_be_at_once(pair, (last, next))) {
+                    ways.push(way.iter().copied().chain([(last, next)]).collect());
                 }
             }
         }
         None
     }
 
-    fn can_come_about(&self, circle: &[(usize, usize)]) -> bool {
-        let pairs = || circle.iter().map(|&(held, wanted)| &self.pairs[&held][&wanted]);
-        let Some(first) = pairs().next() else { return false };
-        let is_guarded = first.guards.iter().any(|guard| pairs().all(|pair| pair.guards.contains(guard)));
-        let by_one = pairs().all(|pair| !pair.by_several && pair.goroutine.id == first.goroutine.id);
-        !is_guarded && !by_one
+    fn can_be_at_once(&self, one: (usize, usize), other: (usize, usize)) -> bool {
+        let [one, other] = [one, other].map(|(held, wanted)| &self.pairs[&held][&wanted]);
+        let by_one = !one.by_several && !other.by_several && one.goroutine.id == other.goroutine.id;
+        !by_one && one.guards.is_disjoint(&other.guards)
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// The default. First a few schedules that find most bugs at once: round robin; goroutines that begin as soon as they
-    /// are made; one preemption in the middle of something; none; the youngest first. Then, in turn, one preemption further
-    /// on, PCT of depth 2 to 4, and a random walk: some bugs are found by many switches in a row, others by few at the right
-    /// moment.
+    /// The default. First a few schedules that find most bugs at once: one in which the first goroutine that is in the middle
+    /// of something stops there, until nobody else can go on; goroutines that begin as soon as they are made; round robin; one
+    /// preemption early on; none; the youngest first. Then, in turn, one preemption further on, PCT of depth 2 to 4, and a
+    /// random walk: some bugs are found by many switches in a row, others by few at the right moment.
     Mixed,
     /// At each point any goroutine that can run may be next, with equal probability.
     Random,
@@ -23,7 +23,8 @@ pub enum Strategy {
         /// The depth of the bugs that are looked for, at least 1.
         depth: u32,
     },
-    /// All goroutines in turn, one step each; in the next schedule two, and so on until that makes no difference.
+    /// All goroutines in turn, in the order in which they were made, one step each; in the next schedule two, and so on until
+    /// that makes no difference.
     RoundRobin,
     /// All schedules, depth-first, leaving out those that differ only in the order of independent steps (sleep sets:
     /// Godefroid, 1996). For small programs: it ends when all have been run, and then no order of lisle's operations is left in

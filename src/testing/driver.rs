@@ -1,6 +1,6 @@
 //! Who chooses what runs next: one driver for each schedule.
 
-use super::op::At;
+use super::op::{At, Op};
 use super::schedule::{Choice, Deviation, Moment, Schedule};
 use super::search::Search;
 use crate::random::splitmix64;
@@ -36,8 +36,8 @@ pub(crate) struct Decision<'a> {
     /// It has done very many steps without a yield: others go first.
     pub(crate) has_to_yield: bool,
     pub(crate) at: Moment,
-    /// Who goes on stands before the end of what it does, or of others'.
-    pub(crate) at_an_end: bool,
+    /// What who ran last would do next, or waits in.
+    pub(crate) op: Op,
     /// Whether it was made in the last step of who goes on, and has not begun.
     pub(crate) is_fresh: &'a dyn Fn(u64) -> bool,
     /// Whether it stands before a yield.
@@ -48,6 +48,17 @@ impl Decision<'_> {
     /// The candidates without the one that has to let others go first.
     pub(crate) fn willing(&self) -> &[u64] {
         &self.candidates[..self.candidates.len() - usize::from(self.has_to_yield)]
+    }
+
+    /// Whether who ran last has begun something, and not yet come to the end of it, or to where it waits for others' ends.
+    fn is_in_the_middle(&self) -> bool {
+        self.at.step > 1 && !self.op.is_end_or_its_wait()
+    }
+
+    /// The candidates without the one that goes on, or yields.
+    fn others(&self) -> &[u64] {
+        let candidates = &self.candidates[usize::from(self.goes_on)..];
+        &candidates[..candidates.len() - usize::from(self.yields.is_some())]
     }
 }
 
@@ -67,6 +78,10 @@ pub(crate) enum Driver {
     Once {
         left: u64,
     },
+    /// Nobody is preempted, and of those that can run it is the oldest; but the first that is in the middle of something stops
+    /// there. If it stops by itself (it waits, or yields, or is about to wait on a condition variable), that was it. The main
+    /// goroutine, which makes the others, is not stopped: they are those that are alike, most often.
+    StopOnce(StopOnce),
     Replay(Replay),
     Search(Box<Search>),
 }
@@ -100,7 +115,9 @@ impl Driver {
                     return 0;
                 }
                 *left = *quantum;
-                usize::from(decision.goes_on)
+                let others = decision.others();
+                let next = others.iter().filter(|&&id| id > decision.at.goroutine).min();
+                place_of(next.or(others.iter().min()), decision)
             }
             Self::Oldest if decision.goes_on => {
                 let fresh = decision.candidates.iter().filter(|&&id| (decision.is_fresh)(id));
@@ -111,11 +128,12 @@ impl Driver {
             Self::Oldest => place_of(decision.candidates.iter().min(), decision),
             Self::Youngest => place_of(decision.candidates.iter().max(), decision),
             Self::Once { left } => {
-                let counts = decision.goes_on && decision.at.step > 1 && !decision.at_an_end;
+                let counts = decision.goes_on && decision.is_in_the_middle();
                 let is_now = counts && *left == 1;
                 *left = left.saturating_sub(u64::from(counts));
                 usize::from(is_now)
             }
+            Self::StopOnce(stop_once) => stop_once.choose(decision),
             Self::Replay(replay) => replay.choose(decision),
             Self::Search(search) => search.choose(decision),
         }
@@ -127,7 +145,7 @@ impl Driver {
             Self::Random(random) => random.below(count),
             Self::Pct(pct) => pct.random.below(count),
             Self::RoundRobin { .. } | Self::Youngest => at.step as usize % count,
-            Self::Oldest | Self::Once { .. } => 0,
+            Self::Oldest | Self::Once { .. } | Self::StopOnce(_) => 0,
             Self::Replay(replay) => match replay.list.get(&(at, false)) {
                 Some(&Choice::Value(value)) if value < count => value,
                 _ => 0,
@@ -142,7 +160,12 @@ impl Driver {
             Self::Pct(pct) => pct.step(id),
             Self::RoundRobin { left, .. } => *left = left.saturating_sub(1),
             Self::Search(search) => search.step(id, at, pending),
-            Self::Random(_) | Self::Oldest | Self::Youngest | Self::Once { .. } | Self::Replay(_) => {}
+            Self::Random(_)
+            | Self::Oldest
+            | Self::Youngest
+            | Self::Once { .. }
+            | Self::StopOnce(_)
+            | Self::Replay(_) => {}
         }
     }
 
@@ -161,8 +184,34 @@ impl Driver {
     }
 }
 
+/// The number of the goroutine in which the program begins.
+const MAIN: u64 = 1;
+
 fn place_of(id: Option<&u64>, decision: &Decision<'_>) -> usize {
     id.and_then(|id| decision.candidates.iter().position(|other| other == id)).unwrap_or(0)
+}
+
+#[derive(Default)]
+pub(crate) struct StopOnce {
+    is_over: bool,
+    /// Who has been stopped: it goes on when nobody else can.
+    stopped: Option<u64>,
+}
+
+impl StopOnce {
+    fn choose(&mut self, decision: &Decision<'_>) -> usize {
+        let me = decision.at.goroutine;
+        if !self.is_over && decision.is_in_the_middle() {
+            let is_made_to = decision.goes_on && me != MAIN && decision.op != Op::CondvarWait;
+            self.is_over = is_made_to || !decision.goes_on;
+            self.stopped = is_made_to.then_some(me);
+        }
+        if decision.goes_on && self.stopped != Some(me) {
+            return 0;
+        }
+        let others = decision.others().iter().filter(|&&id| Some(id) != self.stopped);
+        place_of(others.min(), decision)
+    }
 }
 
 /// Follows a list of deviations from the plain order. Those that cannot be followed are left out.
@@ -264,7 +313,7 @@ mod tests {
             yields: None,
             has_to_yield: false,
             at,
-            at_an_end: false,
+            op: Op::Load,
             is_fresh: &|_| false,
             is_at_yield: &|_| false,
         };

@@ -233,14 +233,13 @@ impl Run {
         } else {
             let at = self.moment();
             let strands = &self.strands;
-            let at_an_end = goes_on.and_then(|id| find(strands, id));
             let decision = Decision {
                 candidates: &candidates,
                 goes_on: goes_on.is_some(),
                 yields,
                 has_to_yield,
                 at,
-                at_an_end: at_an_end.is_some_and(|strand| strand.at.op.is_end_or_its_wait()),
+                op: find(strands, at.goroutine).map_or(Op::Start, |strand| strand.at.op),
                 is_fresh: &|id| find(strands, id).is_some_and(|strand| strand.is_made_before(at)),
                 is_at_yield: &|id| find(strands, id).is_some_and(|strand| strand.at.op == Op::Yield),
             };

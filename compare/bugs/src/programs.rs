@@ -220,6 +220,138 @@ macro_rules! programs {
             assert_eq!(log.1.load(SeqCst), 2);
         }
 
+        pub fn wait_under_lock() {
+            let log = Arc::new(Mutex::new(0));
+            let shared = Arc::clone(&log);
+            let worker = spawn(move || *shared.lock().unwrap() += 1);
+            let held = log.lock().unwrap();
+            join(worker);
+            drop(held);
+        }
+
+        /// A reader behind a writer that waits, where the lock lets none in.
+        pub fn recursive_read() {
+            let config = Arc::new(RwLock::new(1));
+            two(move |i| {
+                if i == 0 {
+                    let outer = config.read().unwrap();
+                    let inner = config.read().unwrap();
+                    assert_eq!(*outer, *inner);
+                } else {
+                    *config.write().unwrap() += 1;
+                }
+            });
+        }
+
+        /// Of a lock and a condition variable: not all three have it.
+        struct Count {
+            value: Mutex<usize>,
+            changed: Condvar,
+        }
+
+        impl Count {
+            fn of(value: usize) -> Arc<Self> {
+                Arc::new(Self { value: Mutex::new(value), changed: Condvar::new() })
+            }
+
+            fn add(&self) {
+                *self.value.lock().unwrap() += 1;
+                self.changed.notify_all();
+            }
+
+            fn take(&self) {
+                let mut value = self.value.lock().unwrap();
+                while *value == 0 {
+                    value = self.changed.wait(value).unwrap();
+                }
+                *value -= 1;
+            }
+
+            fn done(&self) {
+                *self.value.lock().unwrap() -= 1;
+                self.changed.notify_all();
+            }
+
+            fn wait_for_zero(&self) {
+                let mut value = self.value.lock().unwrap();
+                while *value > 0 {
+                    value = self.changed.wait(value).unwrap();
+                }
+            }
+        }
+
+        pub fn done_forgotten() {
+            let (group, taken) = (Count::of(2), Arc::new(AtomicUsize::new(0)));
+            for _ in 0..2 {
+                let (group, taken) = (Arc::clone(&group), Arc::clone(&taken));
+                spawn(move || {
+                    if taken.swap(1, SeqCst) == 0 {
+                        group.done();
+                    }
+                });
+            }
+            group.wait_for_zero();
+        }
+
+        pub fn wait_in_loop() {
+            let group = Count::of(2);
+            for _ in 0..2 {
+                let worker = Arc::clone(&group);
+                spawn(move || worker.done());
+                group.wait_for_zero();
+            }
+        }
+
+        pub fn add_in_goroutine() {
+            let (group, counted) = (Count::of(0), Arc::new(AtomicUsize::new(0)));
+            for _ in 0..2 {
+                let (group, counted) = (Arc::clone(&group), Arc::clone(&counted));
+                spawn(move || {
+                    group.add();
+                    counted.fetch_add(1, SeqCst);
+                    group.done();
+                });
+            }
+            group.wait_for_zero();
+            assert_eq!(counted.load(SeqCst), 2, "not waited for");
+        }
+
+        pub fn permits_in_parts() {
+            let memory = Count::of(2);
+            two(move |_| {
+                memory.take();
+                memory.take();
+                memory.add();
+                memory.add();
+            });
+        }
+
+        pub fn context_ignored() {
+            let (requests, inbox) = channel::<u32>();
+            spawn(move || while inbox.recv().is_ok() {});
+            requests.send(1).unwrap();
+            // Somebody else keeps the sender, as a registry would.
+            std::mem::forget(requests);
+        }
+
+        pub fn last_message_lost() {
+            let ((sender, receiver), finished) = (channel(), Arc::new(AtomicUsize::new(0)));
+            let flag = Arc::clone(&finished);
+            let worker = spawn(move || {
+                sender.send(1).unwrap();
+                flag.store(1, SeqCst);
+            });
+            let mut received = 0;
+            while finished.load(SeqCst) == 0 {
+                while receiver.try_recv().is_ok() {
+                    received += 1;
+                }
+                yield_now();
+            }
+            join(worker);
+            assert_eq!(received, 1, "a message was lost");
+        }
+
         pub const ORDER: &[(&str, fn())] = &[
             ("double_lock", double_lock),
             ("lock_order", lock_order),
@@ -235,6 +367,120 @@ macro_rules! programs {
             ("send_after_close", send_after_close),
             ("aba", aba),
             ("try_lock_dropped", try_lock_dropped),
+            ("wait_under_lock", wait_under_lock),
+            ("recursive_read", recursive_read),
+            ("done_forgotten", done_forgotten),
+            ("wait_in_loop", wait_in_loop),
+            ("add_in_goroutine", add_in_goroutine),
+            ("permits_in_parts", permits_in_parts),
+            ("context_ignored", context_ignored),
+            ("last_message_lost", last_message_lost),
+        ];
+    };
+}
+
+/// Those that need what loom has not: channels with a capacity, or whose receivers learn that they are closed; barriers;
+/// `Once`.
+macro_rules! messages {
+    () => {
+        pub fn nobody_closes() {
+            let (sender, receiver) = channel();
+            for i in 0..2 {
+                let sender = sender.clone();
+                spawn(move || sender.send(i).unwrap());
+            }
+            let mut sum = 0;
+            while let Ok(i) = receiver.recv() {
+                sum += i;
+            }
+            assert_eq!(sum, 1);
+            drop(sender);
+        }
+
+        pub fn send_under_lock() {
+            let (sender, receiver) = sync_channel(0);
+            let state = Arc::new(Mutex::new(0));
+            let (first, second) = (Arc::clone(&state), state);
+            let one = spawn(move || {
+                let mut state = first.lock().unwrap();
+                *state += 1;
+                sender.send(*state).unwrap();
+            });
+            let other = spawn(move || {
+                let _state = second.lock().unwrap();
+                receiver.recv().unwrap();
+            });
+            join(one);
+            join(other);
+        }
+
+        pub fn both_send_first() {
+            let (to_b, from_a) = sync_channel(0);
+            let (to_a, from_b) = sync_channel(0);
+            let a = spawn(move || {
+                to_b.send("a").unwrap();
+                assert_eq!(from_b.recv(), Ok("b"));
+            });
+            let b = spawn(move || {
+                to_a.send("b").unwrap();
+                assert_eq!(from_a.recv(), Ok("a"));
+            });
+            join(a);
+            join(b);
+        }
+
+        pub fn results_unread() {
+            let (results, receiver) = sync_channel(1);
+            let workers = [0, 1].map(|i| {
+                let results = results.clone();
+                spawn(move || results.send(i).unwrap())
+            });
+            drop(results);
+            for worker in workers {
+                join(worker);
+            }
+            assert_eq!(receiver.iter().sum::<i32>(), 1);
+        }
+
+        pub fn default_forgotten() {
+            let (progress, listener) = sync_channel(1);
+            spawn(move || {
+                for percent in [50, 100] {
+                    progress.send(percent).unwrap();
+                }
+            });
+            let _ = listener.try_recv();
+            std::mem::forget(listener);
+        }
+
+        pub fn barrier_one_short() {
+            let shared = Arc::new((Barrier::new(3), AtomicUsize::new(0)));
+            let all = [(); 3].map(|()| {
+                let shared = Arc::clone(&shared);
+                spawn(move || {
+                    if shared.1.fetch_add(1, SeqCst) < 2 {
+                        shared.0.wait();
+                    }
+                })
+            });
+            for one in all {
+                join(one);
+            }
+        }
+
+        pub fn once_within_once() {
+            let once = Once::new();
+            once.call_once(|| once.call_once(|| ()));
+        }
+
+        pub const MESSAGES: &[(&str, fn())] = &[
+            ("nobody_closes", nobody_closes),
+            ("send_under_lock", send_under_lock),
+            ("both_send_first", both_send_first),
+            ("results_unread", results_unread),
+            ("default_forgotten", default_forgotten),
+            ("barrier_one_short", barrier_one_short),
+            ("once_within_once", once_within_once),
         ];
     };
 }
@@ -302,6 +548,63 @@ macro_rules! races {
             });
         }
 
+        /// Each with a lock of its own.
+        pub fn lock_copied() {
+            let counter = Arc::new(Variable::new(0));
+            two(move |_| {
+                let copy = Mutex::new(());
+                let _guard = copy.lock().unwrap();
+                counter.set(counter.get() + 1);
+            });
+        }
+
+        pub fn read_lock_for_writing() {
+            let shared = Arc::new((RwLock::new(()), Variable::new(0)));
+            two(move |_| {
+                let _guard = shared.0.read().unwrap();
+                shared.1.set(shared.1.get() + 1);
+            });
+        }
+
+        pub fn loop_variable() {
+            let i = Arc::new(Variable::new(0));
+            while i.get() < 2 {
+                let shared = Arc::clone(&i);
+                spawn(move || shared.get());
+                i.set(i.get() + 1);
+            }
+        }
+
+        pub fn error_variable() {
+            let err = Arc::new(Variable::new(0));
+            let shared = Arc::clone(&err);
+            let worker = spawn(move || shared.set(1));
+            err.set(0);
+            join(worker);
+            err.get();
+        }
+
+        pub fn slice_header() {
+            let slice = Arc::new((Mutex::new(()), Variable::new(0), Variable::new(0)));
+            two(move |i| {
+                if i == 0 {
+                    let _guard = slice.0.lock().unwrap();
+                    slice.1.set(1);
+                    slice.2.set(1);
+                } else {
+                    (slice.1.get(), slice.2.get());
+                }
+            });
+        }
+
+        pub fn map_insert() {
+            let map = Arc::new(([Variable::new(0), Variable::new(0)], Variable::new(0)));
+            two(move |key| {
+                map.0[key].set(1);
+                map.1.set(map.1.get() + 1);
+            });
+        }
+
         pub const RACES: &[(&str, fn())] = &[
             ("no_lock", no_lock),
             ("partial_lock", partial_lock),
@@ -309,6 +612,12 @@ macro_rules! races {
             ("double_checked_lock", double_checked_lock),
             ("reference_count", reference_count),
             ("spin_lock", spin_lock),
+            ("lock_copied", lock_copied),
+            ("read_lock_for_writing", read_lock_for_writing),
+            ("loop_variable", loop_variable),
+            ("error_variable", error_variable),
+            ("slice_header", slice_header),
+            ("map_insert", map_insert),
         ];
     };
 }
