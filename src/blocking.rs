@@ -9,9 +9,11 @@ use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter};
 use crate::report::AbortOnUnwind;
 use crate::sched::worker::Worker;
+use crate::stack::overflow::{SignalStack, SignalStackMemory};
 use crate::threads::creation;
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -142,8 +144,7 @@ unsafe fn submit(job: JobRef) {
     }
     pool.threads += 1;
     pool.queue.push_back(job);
-    let started = thread::Builder::new().name("lisle-blocking".into()).spawn(creation::noting(serve));
-    if started.is_ok() {
+    if start_thread().is_ok() {
         return;
     }
     // No thread to be had. The others will get to it; if there are none, the caller's own thread has to
@@ -173,8 +174,16 @@ pub(crate) fn idle_threads() -> Option<Vec<libc::pid_t>> {
     (pool.queue.is_empty() || pool.idle.is_empty()).then(|| pool.idle.clone())
 }
 
+fn start_thread() -> io::Result<()> {
+    let signal_stack = SignalStackMemory::reserve()?;
+    let body = creation::noting(move || {
+        let _signal_stack = SignalStack::install(signal_stack);
+        serve();
+    });
+    thread::Builder::new().name("lisle-blocking".into()).spawn(body).map(drop)
+}
+
 fn serve() {
-    let _signal_stack = crate::stack::overflow::SignalStack::install();
     let thread = crate::stack::own_threads::current();
     let mut pool = pool();
     loop {

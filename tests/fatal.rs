@@ -255,3 +255,40 @@ fn a_fault_handler_of_the_users_stays_in_force_when_a_second_runtime_starts() {
     // SAFETY: none: the fault is the test.
     std::hint::black_box(unsafe { wild.read_volatile() });
 }
+
+/// Leaves the process about so much address space.
+fn leave_address_space(bytes: u64) {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let used = statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096;
+    let limit = libc::rlimit { rlim_cur: used + bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the limit is valid to read from.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+}
+
+#[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer needs address space of its own for each thread")]
+fn a_thread_without_memory_for_its_signal_stack_does_not_start() {
+    let test = "a_thread_without_memory_for_its_signal_stack_does_not_start";
+    if let Some(output) = in_child(test, &[]) {
+        assert!(output.status.success(), "{:?}: {}", output.status, stderr(&output));
+        return;
+    }
+    // A runtime that goes on, and another that leaves its threads' stacks to those who start next.
+    let running = common::one_worker();
+    let work = running.go(|| lisle::park());
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    assert_eq!(lisle::Config::new().workers(4).start().unwrap().shutdown(std::time::Duration::from_secs(20)), 0);
+    while threads() > before {
+        std::thread::yield_now();
+    }
+    leave_address_space(128 * 1024);
+    let error = lisle::Config::new().workers(2).start().unwrap_err();
+    assert!(error.to_string().contains("worker thread 1 of 2 did not start: "), "{error}");
+    let error = Builder::new().own_thread(true).go_on(&running, || ()).unwrap_err();
+    assert!(error.to_string().contains("signal stack"), "{error}");
+    // Where no thread is to be had, the caller's does.
+    assert_eq!(running.run(|| lisle::blocking(|| 6 * 7)), 42);
+    work.goroutine().unpark();
+    work.join().unwrap();
+}

@@ -187,7 +187,8 @@ pub(crate) struct G {
 }
 
 // SAFETY: every field is immutable after publication, atomic, or guarded by the rules in the table above;
-// `pinned` is reached through `G::pinned`, which checks that the caller is the home worker.
+// `pinned` is written once, by `start`, and followed by `G::pinned` only, which checks that the caller is the home worker.
+// (`prefetch_stack` reads the address: of goroutines that wait in a list, which have started before they got there.)
 unsafe impl Send for G {}
 // SAFETY: as above.
 unsafe impl Sync for G {}
@@ -296,7 +297,8 @@ impl G {
         prefetch(std::ptr::from_ref(&self.pinned));
     }
 
-    /// Asks for the lines at the top of the stack, where a parked goroutine goes on. For the home worker.
+    /// Asks for the lines at the top of the stack, where a parked goroutine goes on. It has started, and the caller was told
+    /// of it afterwards: it reads where that stack lies, not what lies there.
     #[inline]
     pub(crate) fn prefetch_stack(&self) {
         let pinned = self.pinned.get();

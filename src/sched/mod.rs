@@ -44,6 +44,7 @@ pub(crate) mod watchdog;
 pub(crate) mod worker;
 
 use crate::runtime::Config;
+use crate::stack::overflow::SignalStackMemory;
 use crate::stack::{StackError, slab};
 use crate::threads::creation;
 use crossbeam_deque::Injector;
@@ -240,8 +241,9 @@ impl Scheduler {
         first: Option<GRef>,
     ) -> io::Result<()> {
         let scheduler = Arc::clone(self);
+        let signal_stack = SignalStackMemory::reserve()?;
         self.threads.fetch_add(1, Ordering::AcqRel);
-        let body = creation::noting(move || Worker::main(shared, scheduler, kind, first));
+        let body = creation::noting(move || Worker::main(shared, scheduler, kind, signal_stack, first));
         // A thread comes after its creator, however its creator came to it.
         let _loud = crate::tsan::loud();
         let started = std::thread::Builder::new().name(name).stack_size(self.config.worker_stack_size).spawn(body);
@@ -456,6 +458,8 @@ impl Scheduler {
         starved.queue.push_back(g);
         starved.why = Some(why);
         self.has_starved.store(true, Ordering::Relaxed);
+        drop(starved);
+        self.cancel_if_stopped();
     }
 
     /// The goroutine that has waited longest for a stack, to try again.

@@ -18,7 +18,7 @@
 //! frame can put the very same address there and be mistaken for the stale one.
 //!
 //! # What it does not see
-//! Frame order that is kept on the heap, pointers that are packed or tagged beyond recognition, libraries
+//! Pointers to what lies elsewhere (on the heap, on an OS thread's stack), frame order that is kept on the heap, pointers that are packed or tagged beyond recognition, libraries
 //! opened between two looks (`MODULES` is re-read about once a second, and at every park while a module's
 //! block is not yet allocated). The page "Contract" says so to the user.
 
@@ -222,8 +222,12 @@ impl Block {
         // SAFETY: `visit` found the block allocated for this thread, and a `Scanner` stays on its thread.
         // A block lives as long as its module, whose unloading `LOADED` announces (a module with frames on
         // a stack or destructors pending cannot be unloaded). Its bytes are initialised, by the linker
-        // from `.tdata` and `.tbss`. Only this thread writes to them, and none of it while the slice is
-        // used: no foreign code runs between.
+        // from `.tdata` and `.tbss`. This thread writes nothing to them while the slice is used: no foreign
+        // code runs between. Another thread may have a reference to an atomic that lies there and write to it
+        // meanwhile, which the language calls a race with this plain read: no rule of the language covers that, but no
+        // value is invalid for a word, a torn one is not possible on any machine we run on, and whatever comes
+        // out is compared and nothing else. (Atomic reads of each word would be covered, but then nothing reads several words
+        // at once, which is what makes the scan affordable.)
         unsafe { std::slice::from_raw_parts(start, self.words) }
     }
 }

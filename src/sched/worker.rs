@@ -29,6 +29,7 @@ use super::slice_log::SliceLog;
 use super::task_memory::TaskMemory;
 use crate::report::AbortOnUnwind;
 use crate::stack::cache::StackCache;
+use crate::stack::overflow::{SignalStack, SignalStackMemory};
 use crate::stack::slab;
 use crate::timer::{TimerKey, Timers};
 use crate::tsan;
@@ -368,9 +369,16 @@ impl Worker {
     ///
     /// Not inlined: what lies above this on the stack is not the runtime's (`WorkerShared::own_stack`).
     #[inline(never)]
-    pub(crate) fn main(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, first: Option<GRef>) {
+    pub(crate) fn main(
+        shared: &'static WorkerShared,
+        scheduler: Arc<Scheduler>,
+        kind: Kind,
+        signal_stack: SignalStackMemory,
+        first: Option<GRef>,
+    ) {
         let mark = 0_u8;
         shared.stack_end.store((&raw const mark).addr(), Ordering::Relaxed);
+        let _signal_stack = SignalStack::install(signal_stack);
         Self::run(shared, scheduler, kind, first);
     }
 
@@ -389,14 +397,13 @@ impl Worker {
         });
     }
 
-    /// Makes the calling thread a worker, as long as `body` runs.
+    /// Makes the calling thread, which has a signal stack of ours, a worker as long as `body` runs.
     pub(crate) fn serve(
         shared: &'static WorkerShared,
         scheduler: Arc<Scheduler>,
         kind: Kind,
         body: impl FnOnce(&Self),
     ) {
-        let _signal_stack = crate::stack::overflow::SignalStack::install();
         tsan::begin_thread();
         let _quiet = tsan::quiet();
         let deque = shared.deque.lock().unwrap_or_else(PoisonError::into_inner).take();

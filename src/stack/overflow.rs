@@ -9,6 +9,7 @@ use super::{GUARD, slab};
 use crate::sched::worker::Worker;
 use std::fmt::Write;
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::{Once, OnceLock};
 
@@ -137,45 +138,77 @@ impl Line {
     }
 }
 
-/// A worker's alternate signal stack, in force until dropped. std's 8 KiB would do for this handler, but not for those
+/// Memory for a thread's alternate signal stack. std's 8 KiB would do for this handler, but not for those
 /// that walk stacks: these need 6 KiB, in a debug build 20, and more than 64 under AddressSanitizer. Memory is what is
 /// touched; below it lies a guard, since a handler that overflows into somebody's memory is not to be found.
-pub(crate) struct SignalStack {
-    map: *mut libc::c_void,
+///
+/// It is reserved by whoever starts the thread: without it the thread does not start, and its creator hears why. (A thread
+/// that found out for itself could only end, and those who count on it would wait for ever.)
+pub(crate) struct SignalStackMemory {
+    start: usize,
 }
 
-impl SignalStack {
+impl SignalStackMemory {
     const GUARD: usize = 4096;
     const SIZE: usize = 256 * 1024;
 
-    /// # Panics
-    /// There is no memory for it, as std's threads do.
-    pub(crate) fn install() -> Self {
+    /// # Errors
+    /// The system refuses the memory.
+    pub(crate) fn reserve() -> io::Result<Self> {
+        let refused = || {
+            let error = io::Error::last_os_error();
+            io::Error::new(error.kind(), format!("no memory for the thread's signal stack: {error}"))
+        };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let length = Self::GUARD + Self::SIZE;
         // SAFETY: a new mapping, which nobody else knows of.
         let map = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
-        assert!(map != libc::MAP_FAILED, "no memory for a signal stack: {}", io::Error::last_os_error());
-        let memory = map.wrapping_byte_add(Self::GUARD);
+        if map == libc::MAP_FAILED {
+            return Err(refused());
+        }
+        let this = Self { start: map.addr() };
         // SAFETY: the upper part of that mapping.
-        let usable = unsafe { libc::mprotect(memory, Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
-        assert!(usable == 0, "no memory for a signal stack: {}", io::Error::last_os_error());
-        let stack = libc::stack_t { ss_sp: memory, ss_flags: 0, ss_size: Self::SIZE };
+        let usable = unsafe { libc::mprotect(this.stack(), Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
+        if usable == 0 { Ok(this) } else { Err(refused()) }
+    }
+
+    /// Where the part lies that is a stack.
+    fn stack(&self) -> *mut libc::c_void {
+        std::ptr::without_provenance_mut(self.start + Self::GUARD)
+    }
+}
+
+impl Drop for SignalStackMemory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `reserve` made, and it is in force nowhere: a `SignalStack` takes it out of force first.
+        unsafe { libc::munmap(std::ptr::without_provenance_mut(self.start), Self::GUARD + Self::SIZE) };
+    }
+}
+
+/// The calling thread's alternate signal stack, in force until dropped.
+pub(crate) struct SignalStack {
+    _memory: SignalStackMemory,
+    /// It stays on its thread.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl SignalStack {
+    pub(crate) fn install(memory: SignalStackMemory) -> Self {
+        let start = memory.stack();
+        let stack = libc::stack_t { ss_sp: start, ss_flags: 0, ss_size: SignalStackMemory::SIZE };
         // SAFETY: the memory stays where it is until `drop` has taken it out of force.
         unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
-        super::own_threads::enlist(memory.addr()..memory.addr() + Self::SIZE);
-        Self { map }
+        super::own_threads::enlist(start.addr()..start.addr() + SignalStackMemory::SIZE);
+        Self { _memory: memory, _not_send: PhantomData }
     }
 }
 
 impl Drop for SignalStack {
     fn drop(&mut self) {
         super::own_threads::strike_off();
-        let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: Self::SIZE };
-        // SAFETY: no handler is running on it: we are running, on the thread's own stack. So nobody uses the mapping.
-        unsafe {
-            libc::sigaltstack(&none, std::ptr::null_mut());
-            libc::munmap(self.map, Self::GUARD + Self::SIZE);
-        }
+        let size = SignalStackMemory::SIZE;
+        let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: size };
+        // SAFETY: no handler is running on it: we are running, on the thread's own stack. The memory goes after this.
+        unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) };
     }
 }

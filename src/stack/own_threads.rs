@@ -72,7 +72,8 @@ mod tests {
     fn a_thread_is_listed_with_the_stack_that_it_runs_on_while_it_has_a_signal_stack() {
         std::thread::spawn(|| {
             assert_eq!(stack_of(current()), None);
-            let signal_stack = crate::stack::overflow::SignalStack::install();
+            let memory = crate::stack::overflow::SignalStackMemory::reserve().unwrap();
+            let signal_stack = crate::stack::overflow::SignalStack::install(memory);
             let here = 0_u8;
             assert!(stack_of(current()).unwrap().contains(&std::ptr::from_ref(&here).addr()));
             drop(signal_stack);

@@ -11,6 +11,7 @@ use crate::observe::Exploring;
 use crate::report::report;
 use crate::sched::Scheduler;
 use crate::sched::worker::{Kind, Worker};
+use crate::stack::overflow::{SignalStack, SignalStackMemory};
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -118,6 +119,8 @@ fn become_explorer<R>(pulse: Arc<Pulse>, work: impl FnOnce(&Explorer, &Worker) -
     scheduler.enlist_explorer(shared);
     let explorer = Explorer::new(pulse);
     let mut result = None;
+    let memory = SignalStackMemory::reserve();
+    let _signal_stack = SignalStack::install(memory.unwrap_or_else(|error| panic!("a check could not begin: {error}")));
     Worker::serve(shared, scheduler, Kind::Explorer, |worker| {
         let _exploring = Exploring::begin(&explorer);
         result = Some(work(&explorer, worker));
