@@ -555,6 +555,37 @@ fn a_select_may_be_used_as_one_that_borrows_for_less_long() {
     assert_eq!(shortened.select().recv(&receiver), Ok(7));
 }
 
+#[test]
+fn errors_say_what_crossbeams_do() {
+    let (sender, receiver) = bounded(1);
+    let zero = Duration::ZERO;
+    let shown = |error: &dyn std::error::Error| (error.to_string(), format!("{error:?}"));
+    let expect = |error: &dyn std::error::Error, text: &str, debug: &str| {
+        assert_eq!(shown(error), (text.to_owned(), debug.to_owned()));
+    };
+    expect(&receiver.try_recv().unwrap_err(), "receiving on an empty channel", "Empty");
+    expect(&receiver.recv_timeout(zero).unwrap_err(), "timed out waiting on receive operation", "Timeout");
+    let mut select = Select::new();
+    select.recv(&receiver);
+    expect(&select.try_select().unwrap_err(), "all operations in select would block", "TrySelectError");
+    expect(&select.select_timeout(zero).unwrap_err(), "timed out waiting on select", "SelectTimeoutError");
+    sender.send(1).unwrap();
+    expect(&sender.try_send(2).unwrap_err(), "sending on a full channel", "Full(..)");
+    let timeout = sender.send_timeout(2, zero).unwrap_err();
+    expect(&timeout, "timed out waiting on send operation", "SendTimeoutError(..)");
+    drop(receiver);
+    const NO_RECEIVER: &str = "sending on a disconnected channel";
+    expect(&sender.send(2).unwrap_err(), NO_RECEIVER, "SendError(..)");
+    expect(&sender.try_send(2).unwrap_err(), NO_RECEIVER, "Disconnected(..)");
+    expect(&sender.send_timeout(2, zero).unwrap_err(), NO_RECEIVER, "SendTimeoutError(..)");
+    let (sender, receiver) = unbounded::<i32>();
+    drop(sender);
+    const NO_SENDER: &str = "receiving on an empty and disconnected channel";
+    expect(&receiver.recv().unwrap_err(), NO_SENDER, "RecvError");
+    expect(&receiver.try_recv().unwrap_err(), NO_SENDER, "Disconnected");
+    expect(&receiver.recv_timeout(zero).unwrap_err(), "channel is empty and disconnected", "Disconnected");
+}
+
 mod what_a_select_that_does_not_compile_says {
     use lisle::{select, select_biased};
 

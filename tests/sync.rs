@@ -355,3 +355,33 @@ fn guards_are_covariant_and_cells_may_borrow_from_what_is_declared_later() {
         cell.set(&text).unwrap();
     }
 }
+
+/// So that `use std::sync::{…}` becomes `use lisle::sync::{…}` as a whole.
+#[test]
+fn what_stands_beside_stds_locks_stands_beside_lisles() {
+    use lisle::sync::{Arc, Weak};
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    fn is_unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
+    is_unwind_safe::<Barrier>();
+    is_unwind_safe::<Condvar>();
+    is_unwind_safe::<Once>();
+    let shared: std::sync::Arc<Mutex<i32>> = Arc::new(Mutex::new(7));
+    let weak: Weak<Mutex<i32>> = Arc::downgrade(&shared);
+    assert_eq!(*weak.upgrade().unwrap().lock().unwrap(), 7);
+}
+
+#[test]
+fn a_lazy_value_can_be_looked_at_without_making_it_and_changed_by_its_owner() {
+    let mut lazy = LazyLock::new(|| 7);
+    assert_eq!(LazyLock::get(&lazy), None);
+    assert_eq!(LazyLock::get_mut(&mut lazy), None);
+    *lazy += 1;
+    *LazyLock::get_mut(&mut lazy).unwrap() += 1;
+    assert_eq!(LazyLock::get(&lazy), Some(&9));
+
+    let mut broken = LazyLock::new(|| -> i32 { panic!("on purpose") });
+    let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| *broken));
+    assert!(made.is_err());
+    assert_eq!(LazyLock::get(&broken), None);
+    assert_eq!(LazyLock::get_mut(&mut broken), None);
+}

@@ -49,7 +49,7 @@ struct Arguments {
 
 #[derive(Args)]
 struct Choice {
-    /// Only the jobs whose name contains this.
+    /// Only the jobs whose name, or that of one of their rows, contains this.
     #[arg(long, default_value = "", global = true)]
     only: String,
     /// Only these systems, with commas between them.
@@ -115,8 +115,21 @@ fn chosen(names: &[String]) -> Result<Vec<&'static System>, String> {
     Ok(SYSTEMS.iter().filter(is_chosen).collect())
 }
 
+/// The jobs whose name, or that of a row that they give, contains `part`.
+fn jobs_named(part: &str) -> Result<Vec<&'static jobs::Job>, String> {
+    let is_named =
+        |job: &&jobs::Job| job.name.contains(part) || job.outputs.iter().any(|output| output.name.contains(part));
+    let named: Vec<_> = jobs::JOBS.iter().filter(is_named).collect();
+    if named.is_empty() {
+        let known: Vec<_> = jobs::JOBS.iter().map(|job| job.name).collect();
+        return Err(format!("no job's name contains {part}; there are {}", known.join(", ")));
+    }
+    Ok(named)
+}
+
 fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let choice = &arguments.choice;
+    let jobs = jobs_named(&choice.only)?;
     let field = Field::gather(chosen(&choice.systems)?);
     for (system, why) in &field.absent {
         println!("{system}: skipped, {why}");
@@ -131,7 +144,7 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     let rounds = if choice.quick { 1 } else { choice.rounds.max(1) };
     let mut rows = Vec::new();
-    for job in jobs::JOBS.iter().filter(|job| job.name.contains(&choice.only)) {
+    for job in jobs {
         let less = |count: usize| if choice.quick { count.div_ceil(100) } else { count };
         let patience = Duration::from_secs(if choice.quick { 20 } else { 60 });
         let (count, warm_up) = (less(job.count), less(job.warm_up));
@@ -153,4 +166,19 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         plot::ratios(&rows, file)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_chosen_by_the_names_in_the_table_and_a_choice_of_nothing_is_told() {
+        assert_eq!(jobs_named("mutex").unwrap().len(), 2);
+        assert_eq!(jobs_named("park_1m_start").unwrap()[0].name, "park_1m");
+        assert!(
+            jobs_named("mutexes").err().unwrap().starts_with("no job's name contains mutexes; there are spawn_done, ")
+        );
+        assert!(chosen(&["gopher".into()]).err().unwrap().starts_with("no system is called gopher"));
+    }
 }

@@ -1,4 +1,6 @@
 //! What can go wrong with a channel operation. Each error of a send gives the message back.
+//!
+//! The texts are crossbeam-channel's, word for word: who compares them, in a test or a log, need not know which it is.
 
 use std::error::Error;
 use std::fmt;
@@ -172,12 +174,12 @@ impl<T> fmt::Debug for TrySendError<T> {
 
 impl<T> fmt::Debug for SendTimeoutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(if self.is_timeout() { "Timeout(..)" } else { "Disconnected(..)" })
+        f.pad("SendTimeoutError(..)")
     }
 }
 
-const NO_RECEIVER: &str = "sending on a channel that has no receiver any more";
-const NO_SENDER: &str = "receiving on a channel that is empty and has no sender any more";
+const NO_RECEIVER: &str = "sending on a disconnected channel";
+const NO_SENDER: &str = "receiving on an empty and disconnected channel";
 
 impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,13 +189,13 @@ impl<T> fmt::Display for SendError<T> {
 
 impl<T> fmt::Display for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(if self.is_full() { "sending on a channel that is full" } else { NO_RECEIVER })
+        f.pad(if self.is_full() { "sending on a full channel" } else { NO_RECEIVER })
     }
 }
 
 impl<T> fmt::Display for SendTimeoutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(if self.is_timeout() { "the time to send on a channel is up" } else { NO_RECEIVER })
+        f.pad(if self.is_timeout() { "timed out waiting on send operation" } else { NO_RECEIVER })
     }
 }
 
@@ -205,25 +207,29 @@ impl fmt::Display for RecvError {
 
 impl fmt::Display for TryRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(if self.is_empty() { "receiving on a channel that is empty" } else { NO_SENDER })
+        f.pad(if self.is_empty() { "receiving on an empty channel" } else { NO_SENDER })
     }
 }
 
 impl fmt::Display for RecvTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(if self.is_timeout() { "the time to receive on a channel is up" } else { NO_SENDER })
+        f.pad(if self.is_timeout() {
+            "timed out waiting on receive operation"
+        } else {
+            "channel is empty and disconnected"
+        })
     }
 }
 
 impl fmt::Display for TrySelectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("no operation of the select can go ahead at once")
+        f.pad("all operations in select would block")
     }
 }
 
 impl fmt::Display for SelectTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("the time to select an operation is up")
+        f.pad("timed out waiting on select")
     }
 }
 

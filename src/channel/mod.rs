@@ -162,6 +162,9 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
 
 /// A receiver that never gets a message, and never disconnects: an arm of a select that is switched off.
 ///
+/// It costs one allocation, and so is no `const fn` (crossbeam-channel's is, from 0.5.16 on): for a `static`, put it
+/// into a [`LazyLock`](crate::sync::LazyLock).
+///
 /// ```
 /// use lisle::{channel, select};
 /// let (sender, receiver) = channel::unbounded();

@@ -5,7 +5,7 @@ use crate::atomics::const_fn;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// What there is: the closure until it runs, the value after it has completed, neither after a panic.
@@ -87,6 +87,32 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     }
 }
 
+impl<T, F> LazyLock<T, F> {
+    /// The value, if it has been made. Never waits.
+    ///
+    /// ```
+    /// use lisle::sync::LazyLock;
+    /// let lazy = LazyLock::new(|| 6 * 7);
+    /// assert_eq!(LazyLock::get(&lazy), None);
+    /// assert_eq!(*lazy, 42);
+    /// assert_eq!(LazyLock::get(&lazy), Some(&42));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn get(this: &Self) -> Option<&T> {
+        // SAFETY: complete means that the content is the value, which stays.
+        this.once.is_completed().then(|| unsafe { &*(*this.content.get()).value })
+    }
+
+    /// The value to change, if it has been made.
+    #[must_use]
+    #[inline]
+    pub fn get_mut(this: &mut Self) -> Option<&mut T> {
+        // SAFETY: complete means that the content is the value, and `&mut` that nobody else has it.
+        this.once.is_completed().then(|| unsafe { &mut *this.content.get_mut().value })
+    }
+}
+
 impl<T, F> Drop for LazyLock<T, F> {
     fn drop(&mut self) {
         let content = self.content.get_mut();
@@ -107,6 +133,13 @@ impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
     #[inline]
     fn deref(&self) -> &T {
         Self::force(self)
+    }
+}
+
+impl<T, F: FnOnce() -> T> DerefMut for LazyLock<T, F> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        Self::force_mut(self)
     }
 }
 

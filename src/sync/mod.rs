@@ -9,6 +9,10 @@
 //! | [`Mutex`], [`RwLock`], [`Condvar`], [`Once`], [`OnceLock`], [`LazyLock`], [`Barrier`] | `std::sync` |
 //! | [`WaitGroup`], [`Semaphore`] | Go's `sync` and `x/sync` |
 //! | [`atomic`] | `std::sync::atomic`, for tests that watch |
+//! | [`Arc`], [`Weak`], [`PoisonError`] and its kin | std's own, so that `use std::sync::{Arc, Mutex}` moves as a whole |
+//!
+//! Not here: `std::sync::mpsc` (see [`channel`](crate::channel), whose interface is crossbeam-channel's), and
+//! `Condvar::wait_timeout_ms`, which std has deprecated.
 //!
 //! Each operation that may wait counts against the goroutine's budget: after 256 of them in a row without
 //! a wait it lets its neighbours run. `try_…`, unlocking, notifying and dropping never switch.
@@ -36,5 +40,5 @@ pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{OwnedPermit, Permit, Semaphore};
-pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak};
 pub use wait_group::{WaitGroup, WaitGuard};
