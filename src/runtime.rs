@@ -491,7 +491,8 @@ fn shut_down(scheduler: &Scheduler, patience: Duration) -> usize {
 /// Inside a goroutine it simply calls `f`.
 ///
 /// # Panics
-/// If `f` panics, with its payload; or if the runtime cannot start.
+/// If `f` panics, with its payload; if it calls [`exit`](crate::exit), since there is nothing to return then; or if the
+/// runtime cannot start.
 ///
 /// ```
 /// let words = vec!["wind", "twist"];
@@ -526,6 +527,9 @@ where
     crate::scope::scope(|scope| match builder.go_scoped_on(scheduler, scope, created_at, f) {
         Ok(handle) => match handle.join() {
             Ok(value) => value,
+            Err(payload) if payload.is::<crate::Exited>() => {
+                panic!("the main goroutine has called lisle::exit: there is no value that lisle::run could return")
+            }
             Err(payload) => std::panic::resume_unwind(payload),
         },
         Err(error) => panic!("cannot start the main goroutine: {error}"),

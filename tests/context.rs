@@ -134,7 +134,7 @@ fn the_words_are_gos() {
     let error: Box<dyn std::error::Error + Send + Sync> = RecvError::Done(Error::Cancelled).into();
     assert_eq!(error.to_string(), "context cancelled");
     assert_eq!(error.source().unwrap().to_string(), "context cancelled");
-    assert!(RecvError::Disconnected.to_string().contains("no sender"));
+    assert!(RecvError::Disconnected.to_string().contains("disconnected"));
     assert_eq!(SendError::Done("message", Error::DeadlineExceeded).to_string(), "context deadline exceeded");
 }
 

@@ -197,6 +197,14 @@ fn exit_runs_destructors_and_join_says_so() {
 }
 
 #[test]
+fn run_says_that_it_has_nothing_to_return_if_the_main_goroutine_exits() {
+    let runtime = common::one_worker();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.run(|| lisle::exit())));
+    let text = common::text_of(outcome.map(|never: std::convert::Infallible| match never {}).unwrap_err());
+    assert!(text.contains("lisle::exit") && text.contains("lisle::run"), "{text}");
+}
+
+#[test]
 fn scope_lends_and_waits() {
     let mut data = vec![0; 64];
     lisle::scope(|s| {

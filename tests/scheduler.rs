@@ -204,6 +204,28 @@ fn a_std_lock_held_by_a_parked_neighbour_is_told_on_stderr() {
     std::process::exit(0);
 }
 
+#[test]
+fn a_local_goroutine_behind_one_that_keeps_its_thread_is_told() {
+    let (send, receive) = mpsc::channel();
+    let runtime = Config::new()
+        .workers(1)
+        .stuck_after(Duration::from_millis(50))
+        .on_stuck(move |report| send.send(report.clone()).unwrap())
+        .start()
+        .unwrap();
+    let holder = runtime.go(|| {
+        lisle::no_switch(|| {
+            // It can start nowhere else, and not here either.
+            let local = lisle::go_local(|| ());
+            lisle::time::sleep(Duration::from_millis(500));
+            drop(local);
+        });
+    });
+    let report = receive.recv_timeout(Duration::from_secs(20)).expect("a report");
+    assert!(matches!(report.kind, StuckKind::KeepsThread(_)) && report.waiting == 1, "{report}");
+    holder.join().unwrap();
+}
+
 /// The calling thread, and those that it will start, share one processor.
 fn share_one_processor() {
     let first = rustix::thread::sched_getaffinity(None).map(|all| (0..1024).find(|&i| all.is_set(i)).unwrap()).unwrap();

@@ -93,7 +93,7 @@ pub struct StuckReport {
     pub goroutine: Option<GoroutineInfo>,
     /// For how long, at the least.
     pub lasting: Duration,
-    /// How many started goroutines wait behind it, at the least.
+    /// How many goroutines that no other worker can run (started here, or local) wait behind it, at the least.
     pub waiting: usize,
     /// Some of those.
     pub examples: Vec<GoroutineInfo>,
@@ -110,7 +110,7 @@ impl fmt::Display for StuckReport {
             StuckKind::Blocked => write!(f, " has blocked its thread for {:?} outside lisle", self.lasting)?,
             StuckKind::KeepsThread(why) => write!(f, " waits and keeps its thread since {:?}: {why}", self.lasting)?,
         }
-        write!(f, "; {} started goroutine(s) of this worker wait behind it", self.waiting)?;
+        write!(f, "; {} goroutine(s) that no other worker can run wait behind it", self.waiting)?;
         for example in &self.examples {
             write!(f, "\n  waiting: {example}")?;
         }
@@ -183,7 +183,7 @@ impl Watchdog {
             report(format_args!(
                 "lisle: {info} waits ({reason}) while {variable} points into a goroutine's stack. Such a \
                  thread-local belongs to the frames of one thread, so the goroutine keeps its thread until it \
-                 wakes; {waiting} started goroutine(s) of this worker wait behind it. If it waits often, start \
+                 wakes; {waiting} goroutine(s) that no other worker can run wait behind it. If it waits often, start \
                  it with Builder::own_thread(true)."
             ));
         };
@@ -389,7 +389,8 @@ fn make_report(worker: &WorkerShared, kind: StuckKind, lasting: Duration) -> Opt
     });
     let timer = worker.counters.next_timer.load(Ordering::Relaxed);
     let due = timer != 0 && timer <= crate::clock::as_nanos(crate::clock::now());
-    let waiting = ready + delivered + usize::from(due);
+    let fresh = usize::try_from(worker.counters.local_fresh.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+    let waiting = ready + delivered + fresh + usize::from(due);
     if waiting == 0 {
         return None;
     }

@@ -64,6 +64,8 @@ pub(crate) struct Counters {
     pub(crate) sleeps: AtomicU64,
     /// Length of the ready queue at the start of the present slice.
     pub(crate) ready: AtomicU64,
+    /// Fresh goroutines that only this worker can start.
+    pub(crate) local_fresh: AtomicU64,
     /// When the first timer is due, as `clock::as_nanos` has it; 0 without timers.
     pub(crate) next_timer: AtomicU64,
 }
@@ -553,7 +555,7 @@ impl Worker {
         // By turns, so that neither kind starves the other.
         let local_turn = (self.tick.get() / FAIR_TICK).is_multiple_of(2);
         if (local_turn || self.is_dedicated())
-            && let Some(g) = self.local_fresh.borrow_mut().pop_front()
+            && let Some(g) = self.pop_local_fresh()
         {
             return Some(g);
         }
@@ -568,13 +570,6 @@ impl Worker {
             return None;
         }
         steal_until_decided(|| self.scheduler.injector.steal_batch_with_limit_and_pop(&self.deque, 32))
-    }
-
-    pub(crate) fn push_local_fresh(&self, g: GRef) {
-        if self.is_explored() {
-            return self.start_at_once(g);
-        }
-        self.local_fresh.borrow_mut().push_back(g);
     }
 
     pub(crate) fn count_spawn(&self) {
@@ -686,7 +681,7 @@ impl Worker {
     #[cold]
     fn retry_local_starved(&self) {
         let starved = self.local_starved.take();
-        self.local_fresh.borrow_mut().extend(starved);
+        self.change_local_fresh(|queue| queue.extend(starved));
     }
 
     // ---- running goroutines ----

@@ -29,6 +29,7 @@
 
 use super::{Worker, WorkerShared};
 use crate::sched::g::GRef;
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,28 @@ impl Worker {
             return;
         }
         self.scheduler.wake_for_fresh();
+    }
+
+    /// Queues a fresh goroutine that can start nowhere else.
+    pub(crate) fn push_local_fresh(&self, g: GRef) {
+        if self.is_explored() {
+            return self.start_at_once(g);
+        }
+        self.change_local_fresh(|queue| queue.push_back(g));
+    }
+
+    pub(super) fn pop_local_fresh(&self) -> Option<GRef> {
+        if self.local_fresh.borrow().is_empty() {
+            return None;
+        }
+        self.change_local_fresh(VecDeque::pop_front)
+    }
+
+    pub(super) fn change_local_fresh<R>(&self, change: impl FnOnce(&mut VecDeque<GRef>) -> R) -> R {
+        let mut queue = self.local_fresh.borrow_mut();
+        let result = change(&mut queue);
+        self.shared.counters.local_fresh.store(queue.len() as u64, Ordering::Relaxed);
+        result
     }
 
     /// The running goroutine goes on with something long, or may: what it has started need not be kept for it, even a
@@ -122,8 +145,7 @@ impl Worker {
     }
 
     pub(super) fn newest_fresh(&self) -> Option<GRef> {
-        let local = self.local_fresh.borrow_mut().pop_front();
-        local.or_else(|| {
+        self.pop_local_fresh().or_else(|| {
             if self.deque.is_empty() {
                 return None;
             }
