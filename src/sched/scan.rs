@@ -18,9 +18,10 @@
 //! frame can put the very same address there and be mistaken for the stale one.
 //!
 //! # What it does not see
-//! Pointers to what lies elsewhere (on the heap, on an OS thread's stack), frame order that is kept on the heap, pointers that are packed or tagged beyond recognition, libraries
-//! opened between two looks (`MODULES` is re-read about once a second, and at every park while a module's
-//! block is not yet allocated). The page "Contract" says so to the user.
+//! Pointers to what lies elsewhere (on the heap, on an OS thread's stack), frame order that is kept on the heap,
+//! pointers that are packed or tagged beyond recognition, libraries opened between two looks (`MODULES` is
+//! re-read about once a second, and at every park while a module's block is not yet allocated). The page
+//! "Contract" says so to the user.
 
 use crate::stack::slab;
 use std::collections::HashMap;
