@@ -11,7 +11,6 @@ use crate::sched::g::G;
 use crate::sched::worker::Worker;
 use crate::stack::cache::StackCache;
 use crate::stack::{Stack, own_threads};
-use std::cell::OnceCell;
 use std::ops::Range;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -176,8 +175,5 @@ fn bounds_of_caller() -> Option<Range<usize>> {
 
 /// To ask the system takes long, above all for the main thread.
 fn bounds_of_thread() -> Option<Range<usize>> {
-    thread_local! {
-        static BOUNDS: OnceCell<Option<Range<usize>>> = const { OnceCell::new() };
-    }
-    BOUNDS.try_with(|bounds| bounds.get_or_init(own_threads::bounds_of_current).clone()).ok().flatten()
+    known_walks::of_thread(|mine| mine.bounds.get_or_init(own_threads::bounds_of_current).clone()).flatten()
 }
