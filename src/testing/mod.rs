@@ -64,7 +64,7 @@
 //!
 //! # What it costs
 //! A schedule of a small test takes some microseconds in a release build, and ten times as long in a debug build: of a program
-//! of two goroutines and ten operations 290,000 schedules in a second of one core's time (`cargo bench --bench schedules`).
+//! of two goroutines and ten operations 200,000 to 450,000 schedules in a second (`cargo bench --bench schedules`).
 //! Outside of tests nothing is paid: see `observe.rs` in the sources.
 //!
 //! What it finds, and in how many schedules, stands on the page [bugs].
