@@ -134,6 +134,14 @@ fn fresh_work_starts_although_every_worker_is_stuck() {
     blocked.join().unwrap();
 }
 
+/// A runtime, and what its watchdog tells of workers that are stuck for so long.
+fn one_worker_that_tells_when_stuck(lasting: Duration) -> (lisle::Runtime, mpsc::Receiver<lisle::StuckReport>) {
+    let (send, receive) = mpsc::channel();
+    let tell = move |report: &lisle::StuckReport| send.send(report.clone()).unwrap();
+    let runtime = Config::new().workers(1).stuck_after(lasting).on_stuck(tell).start().unwrap();
+    (runtime, receive)
+}
+
 #[test]
 fn the_watchdog_tells_computing_from_blocked_and_names_who_waits() {
     for (name, kind, hold) in [
@@ -149,13 +157,7 @@ fn the_watchdog_tells_computing_from_blocked_and_names_who_waits() {
         ),
         ("blocks", StuckKind::Blocked, || std::thread::sleep(Duration::from_millis(600))),
     ] {
-        let (send, receive) = mpsc::channel();
-        let runtime = Config::new()
-            .workers(1)
-            .stuck_after(Duration::from_millis(150))
-            .on_stuck(move |report| send.send(report.clone()).unwrap())
-            .start()
-            .unwrap();
+        let (runtime, receive) = one_worker_that_tells_when_stuck(Duration::from_millis(150));
         runtime.run(move || {
             let waiter = Builder::new().name("waiter").go(lisle::park).unwrap();
             lisle::yield_now();
@@ -206,13 +208,7 @@ fn a_std_lock_held_by_a_parked_neighbour_is_told_on_stderr() {
 
 #[test]
 fn a_local_goroutine_behind_one_that_keeps_its_thread_is_told() {
-    let (send, receive) = mpsc::channel();
-    let runtime = Config::new()
-        .workers(1)
-        .stuck_after(Duration::from_millis(50))
-        .on_stuck(move |report| send.send(report.clone()).unwrap())
-        .start()
-        .unwrap();
+    let (runtime, receive) = one_worker_that_tells_when_stuck(Duration::from_millis(50));
     let holder = runtime.go(|| {
         lisle::no_switch(|| {
             // It can start nowhere else, and not here either.

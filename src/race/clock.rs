@@ -41,6 +41,7 @@ impl Clock {
     }
 
     /// As `join`, with these times.
+    #[inline]
     pub(crate) fn join_times(&mut self, times: impl ExactSizeIterator<Item = u32>) {
         if times.len() > self.times.len() {
             self.times.resize(times.len(), 0);
@@ -53,12 +54,7 @@ impl Clock {
     /// All that happens before `other`'s point happens before this one, too.
     #[inline]
     pub(crate) fn join(&mut self, other: &Self) {
-        if other.times.len() > self.times.len() {
-            self.times.resize(other.times.len(), 0);
-        }
-        for (mine, theirs) in self.times.iter_mut().zip(&other.times) {
-            *mine = (*mine).max(*theirs);
-        }
+        self.join_times(other.times.iter().copied());
     }
 
     /// Either takes over what the other has seen.
