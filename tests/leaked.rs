@@ -517,6 +517,11 @@ fn children() -> Vec<i32> {
     numbers.filter(is_own).collect()
 }
 
+/// Whether the kernel takes it first when memory is short.
+fn is_expendable(child: &i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{child}/oom_score_adj")).is_ok_and(|score| score.trim() == "1000")
+}
+
 #[test]
 fn where_memory_is_short_the_copy_goes_first() {
     go(|| ()).join().unwrap();
@@ -527,11 +532,8 @@ fn where_memory_is_short_the_copy_goes_first() {
                 debug::leaked().unwrap();
             }
         });
-        let is_first = |child: &i32| {
-            std::fs::read_to_string(format!("/proc/{child}/oom_score_adj")).is_ok_and(|score| score.trim() == "1000")
-        };
         let end = Instant::now() + Duration::from_secs(20);
-        while !children().iter().any(is_first) && Instant::now() < end {}
+        while !children().iter().any(is_expendable) && Instant::now() < end {}
         stop.store(true, Ordering::Relaxed);
         assert!(Instant::now() < end);
     });
@@ -548,7 +550,9 @@ fn the_copy_of_the_process_does_not_outlive_it() {
             }
         });
         loop {
-            if let Some(&child) = children().first() {
+            // Not before it has asked to die with its parent, which it does before it offers itself to be killed.
+            if let Some(&child) = children().iter().find(|child| is_expendable(child)) {
+                println!("\ncopy {child}");
                 // SAFETY: stops a process that is ours, or that has ended and not been waited for.
                 unsafe { libc::kill(child, libc::SIGSTOP) };
                 // SAFETY: ends this process.
@@ -557,21 +561,31 @@ fn the_copy_of_the_process_does_not_outlive_it() {
         }
     }
     let mut dying = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_copy_of_the_process_does_not_outlive_it", "--test-threads=1"])
+        .args(["--exact", "the_copy_of_the_process_does_not_outlive_it", "--test-threads=1", "--nocapture"])
         .env(MARK, "1")
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdout = dying.stdout.take().unwrap();
+    let stdout = dying.stdout.take().unwrap();
     dying.wait().unwrap();
     // The copy has the other end of the pipe, too.
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let mut all = Vec::new();
-        let _ = std::io::Read::read_to_end(&mut stdout, &mut all);
-        tell.send(())
+        let mut stdout = std::io::BufReader::new(stdout);
+        for line in std::io::BufRead::lines(&mut stdout).map_while(Result::ok) {
+            if let Some(copy) = line.strip_prefix("copy ") {
+                let _ = tell.send(copy.parse::<i32>().ok());
+            }
+        }
+        tell.send(None)
     });
-    told.recv_timeout(Duration::from_secs(20)).expect("the copy is still there");
+    let copy = told.recv_timeout(Duration::from_secs(20)).unwrap().expect("it has stopped a copy");
+    if told.recv_timeout(Duration::from_secs(20)).is_err() {
+        // What is left of it would hold this program's output open, too.
+        // SAFETY: its parent has ended, so that this is our own leftover, or nobody's.
+        unsafe { libc::kill(copy, libc::SIGKILL) };
+        panic!("the copy is still there");
+    }
 }
 
 #[test]
