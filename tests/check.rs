@@ -355,12 +355,31 @@ fn calls_that_never_come_may_wait_in_their_destructors() {
     });
 }
 
+/// Runs this test of ours as a process, until it writes such a line to stderr.
+fn line_of_child(test: &str, is_wanted: impl Fn(&str) -> bool) -> String {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(std::env::current_exe().expect("we are running"))
+        .args(["--exact", test, "--nocapture"])
+        .env("LISLE_TEST_CHILD", "1")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a child process");
+    let errors = BufReader::new(child.stderr.take().expect("a pipe"));
+    let line = errors.lines().map_while(Result::ok).find(|line| is_wanted(line));
+    child.kill().expect("it waits for ever");
+    child.wait().expect("it is gone");
+    line.expect("it is told")
+}
+
+fn is_child() -> bool {
+    std::env::var_os("LISLE_TEST_CHILD").is_some()
+}
+
 /// The one wait that nobody can look into.
 #[test]
 fn a_goroutine_that_blocks_the_thread_outside_of_lisle_is_told() {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-    if std::env::var_os("LISLE_TEST_CHILD").is_some() {
+    if is_child() {
         let (lock, flag) = (std::sync::Mutex::new(()), AtomicBool::new(false));
         let hold = || {
             let _held = lock.lock().unwrap();
@@ -373,21 +392,93 @@ fn a_goroutine_that_blocks_the_thread_outside_of_lisle_is_told() {
             });
         });
     }
-    let test = "a_goroutine_that_blocks_the_thread_outside_of_lisle_is_told";
-    let mut child = Command::new(std::env::current_exe().expect("we are running"))
-        .args(["--exact", test, "--nocapture"])
-        .env("LISLE_TEST_CHILD", "1")
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a child process");
-    let errors = BufReader::new(child.stderr.take().expect("a pipe"));
-    let told = errors.lines().map_while(Result::ok).find(|line| line.contains("has gone no further than"));
-    child.kill().expect("it waits for ever");
-    child.wait().expect("it is gone");
-    let told = told.expect("it is told");
+    let told = line_of_child("a_goroutine_that_blocks_the_thread_outside_of_lisle_is_told", |line| {
+        line.contains("has gone no further than")
+    });
     // Which of the two holds the lock depends on the order of schedules.
     let one_of_them = told.contains("goroutine 2") || told.contains("goroutine 3");
     assert!(one_of_them && told.contains("tests/check.rs") && told.contains("use lisle::sync"), "{told}");
+}
+
+#[test]
+fn a_goroutine_that_waits_for_real_input_is_told_with_what_to_do_instead() {
+    if is_child() {
+        return check(|| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let client = go(move || std::net::TcpStream::connect(address).map(drop));
+            let _ = listener.accept();
+            client.join().unwrap().unwrap();
+        });
+    }
+    let told = line_of_child("a_goroutine_that_waits_for_real_input_is_told_with_what_to_do_instead", |line| {
+        line.contains("has gone no further than")
+    });
+    assert!(told.contains("the system call accept4"), "{told}");
+    assert!(told.contains("Put channels in place of sockets"), "{told}");
+}
+
+#[test]
+fn what_a_check_prints_is_captured_as_the_output_of_its_test() {
+    const PRINTED: &str = "printed within a check";
+    if is_child() {
+        return Config::new().iterations(2).check(|| go(|| println!("{PRINTED}")).join().unwrap());
+    }
+    let output = std::process::Command::new(std::env::current_exe().expect("we are running"))
+        .args(["--exact", "what_a_check_prints_is_captured_as_the_output_of_its_test"])
+        .env("LISLE_TEST_CHILD", "1")
+        .output()
+        .expect("a child process");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && stdout.contains("1 passed") && !stdout.contains(PRINTED), "{stdout}");
+}
+
+#[test]
+fn a_check_can_be_made_while_unwinding() {
+    struct Checks;
+    impl Drop for Checks {
+        fn drop(&mut self) {
+            check(|| assert!(go(lisle::yield_now).join().is_ok()));
+        }
+    }
+    let caught = std::panic::catch_unwind(|| {
+        let _checks = Checks;
+        panic!("and unwinds");
+    });
+    assert_eq!(caught.expect_err("it panics").downcast_ref(), Some(&"and unwinds"));
+}
+
+#[test]
+fn a_check_can_be_made_after_one_that_broke_off_an_unwinding() {
+    struct Waits<'a>(&'a WaitGroup);
+    impl Drop for Waits<'_> {
+        fn drop(&mut self) {
+            self.0.wait();
+        }
+    }
+    let broken = || {
+        let group = WaitGroup::new();
+        group.go(|| ());
+        let _waits = Waits(&group);
+        panic!("and unwinds");
+    };
+    for _ in 0..2 {
+        let failure = Config::new().explore(broken).expect_err("it panics");
+        assert_eq!(failure.kind(), FailureKind::Unsupported, "{failure}");
+        check(|| assert_eq!(go(|| 1).join().unwrap(), 1));
+    }
+}
+
+#[test]
+fn a_goroutine_that_an_earlier_check_left_behind_and_somebody_wakes_disturbs_no_later_one() {
+    let left = std::sync::Mutex::new(None);
+    let failure = Config::new().explore(|| {
+        *left.lock().unwrap() = Some(lisle::current());
+        lisle::park();
+    });
+    assert_eq!(failure.expect_err("nobody wakes it").kind(), FailureKind::Deadlock);
+    left.lock().unwrap().take().expect("it has run").unpark();
+    check(|| assert_eq!(go(|| 1).join().unwrap(), 1));
 }
 
 /// Each part of lisle, as its users use it, in a few hundred interleavings.

@@ -173,7 +173,7 @@ fn bounds_of_caller() -> Option<Range<usize>> {
     of_goroutine.map(|(low, high)| low..high).or_else(bounds_of_thread)
 }
 
-/// To ask the system takes long, above all for the main thread.
-fn bounds_of_thread() -> Option<Range<usize>> {
+/// Where the calling thread's stack lies. To ask the system takes long, above all for the main thread: it is asked once.
+pub(crate) fn bounds_of_thread() -> Option<Range<usize>> {
     known_walks::of_thread(|mine| mine.bounds.get_or_init(own_threads::bounds_of_current).clone()).flatten()
 }

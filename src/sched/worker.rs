@@ -400,20 +400,21 @@ impl Worker {
     }
 
     /// Makes the calling thread, which has a signal stack of ours, a worker as long as `body` runs.
-    pub(crate) fn serve(
-        shared: &'static WorkerShared,
-        scheduler: Arc<Scheduler>,
-        kind: Kind,
-        body: impl FnOnce(&Self),
-    ) {
-        tsan::begin_thread();
+    fn serve(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, body: impl FnOnce(&Self)) {
+        let worker = Self::new(shared, scheduler, kind);
+        worker.on_this_thread(body);
+        worker.leave();
+    }
+
+    /// A worker that no thread serves yet.
+    pub(crate) fn new(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind) -> Self {
         let _quiet = tsan::quiet();
         let deque = shared.deque.lock().unwrap_or_else(PoisonError::into_inner).take();
         let range = slab::range().expect("the runtime has reserved the stacks' range");
         let stacks = RefCell::new(StackCache::new(scheduler.config.stack_size));
         let lint = scheduler.config.lint_thread_locals.then(super::lint::Lint::default);
         let watches_locks = scheduler.config.lint_lock_order;
-        let worker = Self {
+        Self {
             shared,
             scheduler,
             kind,
@@ -443,16 +444,21 @@ impl Worker {
             watched: Cell::new(lint.is_some()),
             lint,
             watch: RefCell::default(),
-        };
-        shared.thread.become_current();
-        WORKER.set(&raw const worker);
-        body(&worker);
+        }
+    }
+
+    /// The calling thread serves as long as `body` runs, which does not unwind.
+    pub(crate) fn on_this_thread(&self, body: impl FnOnce(&Self)) {
+        tsan::begin_thread();
+        let _quiet = tsan::quiet();
+        self.shared.thread.become_current();
+        WORKER.set(self);
+        body(self);
         WORKER.set(std::ptr::null());
-        shared.stack_end.store(0, Ordering::Relaxed);
-        if kind == Kind::Explorer {
+        self.shared.stack_end.store(0, Ordering::Relaxed);
+        if self.kind == Kind::Explorer {
             tsan::end_explored();
         }
-        worker.leave();
     }
 
     /// The loop. The one place where goroutines are resumed is inlined here; `park` says why.
@@ -479,7 +485,8 @@ impl Worker {
     }
 
     /// The thread ends; what others may still reach is passed on.
-    fn leave(self) {
+    pub(crate) fn leave(self) {
+        let _quiet = tsan::quiet();
         let is_clean = self.started() == 0;
         let Self { shared, scheduler, deque, kind, .. } = self;
         // Only ours to see: a dedicated worker's deque is always empty, and a regular one ends empty or

@@ -7,6 +7,7 @@
 
 use super::{GUARD, slab};
 use crate::sched::worker::Worker;
+use std::borrow::Borrow;
 use std::fmt::Write;
 use std::io;
 use std::marker::PhantomData;
@@ -185,30 +186,32 @@ impl Drop for SignalStackMemory {
     }
 }
 
-/// The calling thread's alternate signal stack, in force until dropped.
-pub(crate) struct SignalStack {
-    _memory: SignalStackMemory,
+/// The calling thread's alternate signal stack, in force until dropped; then that is which was before.
+pub(crate) struct SignalStack<M = SignalStackMemory> {
+    _memory: M,
+    before: libc::stack_t,
     /// It stays on its thread.
     _not_send: PhantomData<*const ()>,
 }
 
-impl SignalStack {
-    pub(crate) fn install(memory: SignalStackMemory) -> Self {
-        let start = memory.stack();
+impl<M: Borrow<SignalStackMemory>> SignalStack<M> {
+    /// It is dropped, not forgotten, by who has only borrowed the memory.
+    pub(crate) fn install(memory: M) -> Self {
+        let start = memory.borrow().stack();
         let stack = libc::stack_t { ss_sp: start, ss_flags: 0, ss_size: SignalStackMemory::SIZE };
-        // SAFETY: the memory stays where it is until `drop` has taken it out of force.
-        unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
+        let mut before = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: the memory stays where it is until `drop` has taken it out of force; `before` is valid to write to.
+        unsafe { libc::sigaltstack(&stack, &mut before) };
         super::own_threads::enlist(start.addr()..start.addr() + SignalStackMemory::SIZE);
-        Self { _memory: memory, _not_send: PhantomData }
+        Self { _memory: memory, before, _not_send: PhantomData }
     }
 }
 
-impl Drop for SignalStack {
+impl<M> Drop for SignalStack<M> {
     fn drop(&mut self) {
         super::own_threads::strike_off();
-        let size = SignalStackMemory::SIZE;
-        let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: size };
-        // SAFETY: no handler is running on it: we are running, on the thread's own stack. The memory goes after this.
-        unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) };
+        // SAFETY: no handler is running on ours: we are running, on the thread's own stack. The memory goes after this. What
+        // was there before is as good as it was: whoever made it takes it out of force before it goes, on this thread.
+        unsafe { libc::sigaltstack(&self.before, std::ptr::null_mut()) };
     }
 }

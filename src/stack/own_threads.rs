@@ -24,7 +24,7 @@ pub(crate) fn current() -> libc::pid_t {
 
 /// The calling thread becomes one of these.
 pub(super) fn enlist(signal_stack: Range<usize>) {
-    if let Some(stack) = bounds_of_current() {
+    if let Some(stack) = crate::debug::walk::bounds_of_thread() {
         threads().push(OwnThread { thread: current(), stack, signal_stack });
         #[cfg(feature = "pprof")]
         crate::debug::cpu::thread_begins();
@@ -35,6 +35,12 @@ pub(super) fn enlist(signal_stack: Range<usize>) {
 pub(super) fn strike_off() {
     let current = current();
     threads().retain(|one| one.thread != current);
+}
+
+/// Whether the calling thread is one of these.
+pub(crate) fn has_current() -> bool {
+    let current = current();
+    threads().iter().any(|one| one.thread == current)
 }
 
 /// Where the ordinary stack of a thread lies, if it is one of these.

@@ -153,7 +153,8 @@ impl Config {
         self
     }
 
-    /// Whether a failure is shrunk to the fewest preemptions, which takes up to 500 more schedules. Default: yes.
+    /// Whether a failure is shrunk to the fewest preemptions, which takes up to 500 more schedules. Default: yes. If not, a
+    /// failure of the first eight schedules is told as it was seen, and not run again to see whether it repeats.
     pub fn shrink(mut self, yes: bool) -> Self {
         self.shrinks = yes;
         self

@@ -1,4 +1,4 @@
-//! The explorer: runs one schedule after the other on a thread of its own.
+//! The explorer: runs one schedule after the other, on one thread (`host`).
 //!
 //! # How
 //! An explorer is a worker (`sched::worker`) of a runtime that has no other, with another loop: real goroutines on real
@@ -18,11 +18,12 @@
 //!
 //! # Who may touch what
 //! Everything here lives on the explorer's thread. `run` is borrowed for moments in which no user code runs and nobody
-//! switches. Only `pulse` is read by another thread, which watches for one that is blocked outside of lisle.
+//! switches. Only `pulse` is read by another thread.
 
 use super::driver::Driver;
 use super::failure::Problem;
 use super::op::At;
+use super::pulse::Pulse;
 use super::run::{Run, Turn};
 use super::schedule::Deviation;
 use super::trace::{Event, Line};
@@ -36,23 +37,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// What the explorer's thread shows to the one that waits for it.
-#[derive(Default)]
-pub(crate) struct Pulse {
-    pub(crate) steps: AtomicU64,
-    pub(crate) goroutine: AtomicU64,
-    pub(crate) location: AtomicPtr<Location<'static>>,
-}
-
-impl Pulse {
-    fn show(&self, goroutine: u64, location: &'static Location<'static>) {
-        self.goroutine.store(goroutine, Ordering::Relaxed);
-        self.location.store(std::ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
-    }
-}
 
 /// How a schedule is to be run.
 pub(crate) struct Plan {
@@ -75,6 +60,8 @@ pub(crate) struct Outcome {
     pub(crate) steps: u64,
     /// Two schedules in which the same was done have the same.
     pub(crate) fingerprint: u64,
+    /// Whether the next two say how it went.
+    pub(crate) is_recorded: bool,
     pub(crate) lines: Vec<Line>,
     pub(crate) titles: Vec<String>,
 }
@@ -94,7 +81,7 @@ pub(crate) struct Explorer {
 }
 
 impl Explorer {
-    pub(crate) fn new(pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(pulse: Arc<Pulse>) -> Self {
         Self {
             run: RefCell::new(Run::new()),
             detector: RefCell::new(Detector::of_explorer()),
@@ -105,6 +92,10 @@ impl Explorer {
             prints_panics: Cell::new(false),
             pulse,
         }
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// The present of this world.
@@ -141,7 +132,7 @@ impl Explorer {
         }
         let mut run = self.run.borrow_mut();
         run.do_step(g.id, at);
-        self.pulse.steps.store(run.steps, Ordering::Relaxed);
+        self.pulse.step();
     }
 
     /// Gives the thread to the loop, and waits for another turn.
@@ -297,6 +288,7 @@ impl Explorer {
         drop(run);
         worker.end_schedule(old.problem.is_some());
         Outcome {
+            is_recorded: old.plan.records,
             driver: old.plan.driver,
             problem: old.problem,
             deviations: old.deviations,
@@ -324,8 +316,7 @@ impl Explorer {
             if self.time_is_next.take() {
                 self.next_time(worker);
             }
-            if worker.shared.has_deliveries() {
-                self.woken_from_outside(worker);
+            if worker.shared.has_deliveries() && self.is_woken_from_outside(worker) {
                 return None;
             }
             if !worker.ready.borrow().is_empty() {
@@ -389,15 +380,17 @@ impl Explorer {
         true
     }
 
-    fn woken_from_outside(&self, worker: &Worker) {
-        let mut who = None;
-        worker.shared.peek_deliveries(|g| who = Some(g.id));
+    /// Whether it was a goroutine of this schedule, not of one that has failed.
+    fn is_woken_from_outside(&self, worker: &Worker) -> bool {
         let mut run = self.run.borrow_mut();
-        let who = who.map_or_else(|| String::from("a goroutine"), |id| run.describe(id));
+        let mut who = None;
+        worker.drop_deliveries(|g| who = who.or_else(|| run.has(g).then_some(g.id)));
+        let Some(who) = who.map(|id| run.describe(id)) else { return false };
         run.fail(Problem::Unsupported(format!(
             "{who} was woken by an OS thread that is not the explorer's. What happens there cannot be repeated: start a \
              goroutine instead of a thread, and make what they share within the closure."
         )));
+        true
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a check can find, and how it tells of it.
 
 use super::op::{At, Op};
+use super::trace::{self, Line};
+use crate::debug::dump::on_large_stack;
 use crate::park::WaitReason;
 use crate::race::detector::Race;
 use std::fmt;
 use std::fmt::Write;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 /// What kind of failure a check has found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -148,24 +150,27 @@ impl fmt::Display for Problem {
 }
 
 /// A schedule, as a failure shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Shown {
     pub(crate) schedule: String,
     pub(crate) preemptions: u32,
-    pub(crate) table: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) titles: Vec<String>,
 }
 
-/// What a check has found. Its text has all there is to know: the failure, a line to paste that runs the same schedule
-/// again, the interleaving as a table, and the schedule with the fewest preemptions that still fails.
-#[derive(Clone, Debug)]
+/// What a check has found. Its text (`Display`, and `Debug`) has all there is to know: the failure, a line to paste that runs
+/// the same schedule again, the interleaving as a table, and the schedule with the fewest preemptions that still fails.
+///
+/// It is put into words when somebody asks: calls are looked up in the program's debug information, which takes some
+/// milliseconds the first time in a process.
+#[derive(Clone)]
 pub struct Failure {
     pub(super) details: Box<Details>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Details {
-    pub(super) kind: FailureKind,
-    pub(super) message: String,
+    pub(super) problem: Problem,
     pub(super) schedules: u64,
     pub(super) found: Option<Shown>,
     pub(super) shrunk: Option<Shown>,
@@ -176,13 +181,57 @@ impl Details {
     fn shown(&self) -> Option<&Shown> {
         self.shrunk.as_ref().or(self.found.as_ref())
     }
+
+    fn line_to_paste(&self, schedule: &str) -> String {
+        match &self.test {
+            Some(test) => format!("LISLE_SEED={schedule} cargo test {test}"),
+            None => format!("lisle::testing::replay(\"{schedule}\", || …)"),
+        }
+    }
+
+    fn show(&self, text: &mut String, shown: &Shown) {
+        let preemptions = match shown.preemptions {
+            0 => String::from("no preemption"),
+            1 => String::from("1 preemption"),
+            many => format!("{many} preemptions"),
+        };
+        let _ = writeln!(text, "to run it again ({preemptions}):\n  {}\n", self.line_to_paste(&shown.schedule));
+        text.push_str(&trace::table(&shown.lines, &shown.titles));
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "a schedule of the test fails (number {} that was tried)\n", self.schedules);
+        let _ = writeln!(text, "{}\n", self.problem.to_string().trim_end());
+        match (&self.found, &self.shrunk) {
+            (Some(found), Some(shrunk)) if found.schedule != shrunk.schedule => {
+                self.show(&mut text, found);
+                text.push_str("\nand the same with the fewest preemptions that still fail, ");
+                self.show(&mut text, shrunk);
+            }
+            (Some(shown), _) | (None, Some(shown)) => self.show(&mut text, shown),
+            (None, None) => {}
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+// Nothing in it changes any more.
+impl UnwindSafe for Failure {}
+impl RefUnwindSafe for Failure {}
+
+/// To read stacks takes more of a stack than a goroutine may have.
+fn in_words(text: impl FnOnce() -> String + Send) -> String {
+    let text = on_large_stack(|| Ok(text()));
+    text.unwrap_or_else(|error| format!("a schedule of the test fails, but there was no thread to tell how: {error}"))
 }
 
 impl Failure {
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
-        self.details.kind
+        self.details.problem.kind()
     }
 
     /// How many schedules were run until it was found, that one included.
@@ -206,42 +255,20 @@ impl Failure {
     /// The failure itself, without the schedule.
     #[must_use]
     pub fn message(&self) -> String {
-        self.details.message.clone()
-    }
-
-    fn line_to_paste(&self, schedule: &str) -> String {
-        match &self.details.test {
-            Some(test) => format!("LISLE_SEED={schedule} cargo test {test}"),
-            None => format!("lisle::testing::replay(\"{schedule}\", || …)"),
-        }
-    }
-
-    fn show(&self, text: &mut String, shown: &Shown) {
-        let preemptions = match shown.preemptions {
-            0 => String::from("no preemption"),
-            1 => String::from("1 preemption"),
-            many => format!("{many} preemptions"),
-        };
-        let _ = writeln!(text, "to run it again ({preemptions}):\n  {}\n", self.line_to_paste(&shown.schedule));
-        text.push_str(&shown.table);
+        in_words(|| self.details.problem.to_string())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        let _ = writeln!(text, "a schedule of the test fails (number {} that was tried)\n", self.details.schedules);
-        let _ = writeln!(text, "{}\n", self.details.message.trim_end());
-        match (&self.details.found, &self.details.shrunk) {
-            (Some(found), Some(shrunk)) if found.schedule != shrunk.schedule => {
-                self.show(&mut text, found);
-                text.push_str("\nand the same with the fewest preemptions that still fail, ");
-                self.show(&mut text, shrunk);
-            }
-            (Some(shown), _) | (None, Some(shown)) => self.show(&mut text, shown),
-            (None, None) => {}
-        }
-        f.write_str(text.trim_end())
+        f.write_str(&in_words(|| self.details.text()))
+    }
+}
+
+/// As `Display`: for `unwrap`.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -26,10 +26,11 @@
 //!
 //! # What runs there
 //! Everything of lisle's, unchanged: goroutines on their own stacks, scopes, channels, `select!`, locks, timers, contexts,
-//! groups, pools. All of them run on one thread, of which the scheduler is the test's: at each operation of lisle's it may
-//! let another goroutine go first, at a `try_…`, an unlock, a drop of a sender, too. Between two operations a goroutine is
-//! not interrupted: so what goroutines share otherwise should be in lisle's locks, in
-//! [`sync::atomic`](crate::sync::atomic), in a [`cell::UnsafeCell`](crate::cell) or a [`race::Cell`](crate::race::Cell).
+//! groups, pools. All of them run on the thread that called (for a goroutine's check, on another), and the check is their
+//! scheduler: at each operation of lisle's it may let another goroutine go first, at a `try_…`, an unlock, a drop of a
+//! sender, too. Between two operations a goroutine is not interrupted: so what goroutines share otherwise should be in
+//! lisle's locks, in [`sync::atomic`](crate::sync::atomic), in a [`cell::UnsafeCell`](crate::cell) or a
+//! [`race::Cell`](crate::race::Cell).
 //!
 //! The closure is called for each schedule, so what the goroutines share is to be made within it. What it returns to
 //! should be as it was: `static`s and thread-locals keep their values from one schedule to the next.
@@ -39,9 +40,10 @@
 //! | [`blocking`](crate::blocking()) | calls its closure at once, on the goroutine's own stack |
 //! | [`Builder::own_thread`](crate::Builder::own_thread) | has no effect |
 //! | [`runtime::Config::start`](crate::Config::start), [`signal`](crate::signal) | panic: they are made of threads |
-//! | `std::thread` | its threads are not under control. One that wakes a goroutine of the test makes it fail |
-//! | `std::sync::Mutex` and others of std's | block the one thread; held across an operation of lisle's, perhaps for ever (after five seconds it is told) |
-//! | a wait inside [`no_switch`](crate::no_switch()), or while unwinding | makes the test fail, if somebody else has to run for it to end |
+//! | `std::thread` | its threads are not under control. One that wakes a goroutine of the test makes it fail; one that would is not waited for, and a deadlock is told |
+//! | `std::sync::Mutex` and others of std's | block the one thread; held across an operation of lisle's, perhaps for ever (after two seconds it is told) |
+//! | sockets, files, processes, `std::thread::sleep` | keep the one thread, so another goroutine of the test cannot answer meanwhile (after two seconds it is told, with the system call): put channels in their place |
+//! | a wait inside [`no_switch`](crate::no_switch()), or while unwinding | makes the test fail, if somebody else has to run for it to end. (In the second case that goroutine stays where it is, and `std::thread::panicking()` remains true on the thread of the test) |
 //!
 //! # Time
 //! `lisle::time` has a virtual clock within [`check`] and [`virtual_time`]: [`time::now`](crate::time::now) is what it
@@ -78,8 +80,10 @@ mod config;
 pub(crate) mod driver;
 pub(crate) mod explorer;
 mod failure;
+mod host;
 mod leaks;
 pub(crate) mod op;
+mod pulse;
 mod quiet;
 mod run;
 pub(crate) mod schedule;

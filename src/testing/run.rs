@@ -159,6 +159,11 @@ impl Run {
         });
     }
 
+    /// Whether it is one of this schedule's, and has not ended.
+    pub(super) fn has(&self, g: &G) -> bool {
+        find(&self.strands, g.id).is_some_and(|strand| !strand.has_ended && std::ptr::eq(strand.g.as_ptr(), g))
+    }
+
     pub(super) fn strand(&mut self, id: u64) -> &mut Strand {
         &mut self.strands[id as usize - 1]
     }

@@ -1,30 +1,21 @@
-//! One check: schedule after schedule, on a thread of its own, until one fails or enough have been run.
+//! One check: schedule after schedule until one fails or enough have been run.
 
 use super::config::{Config, Report, Strategy};
 use super::driver::{Driver, Random, StopOnce};
-use super::explorer::{Explorer, Outcome, Plan, Pulse};
+use super::explorer::{Explorer, Outcome, Plan};
 use super::failure::{Details, Failure, FailureKind, Problem, Shown};
+use super::host::with_explorer;
 use super::schedule::{Deviation, Schedule};
 use super::search::Search;
-use super::{quiet, shrink, trace};
-use crate::observe::Exploring;
-use crate::report::report;
-use crate::sched::Scheduler;
-use crate::sched::worker::{Kind, Worker};
-use crate::stack::overflow::{SignalStack, SignalStackMemory};
+use super::{shrink, trace};
+use crate::sched::worker::Worker;
 use std::panic::Location;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
-
-/// How often one looks whether the explorer goes on.
-const LOOK: Duration = Duration::from_secs(1);
-/// After so many looks without a step it is told.
-const PATIENCE: u32 = 5;
+use std::time::Instant;
 
 /// A test that is not the same each time is run so often to show where it differs.
 const LOOKS_FOR_DIFFERENCE: u32 = 30;
+/// So many schedules are recorded at once where that saves to run one again: it costs a tenth to half of a schedule.
+const RECORDED: u64 = 8;
 const CAUSES: &str = ": schedules cannot be repeated. \
     The order of a std HashMap, addresses, the wall clock (use lisle::time::now), random numbers, or statics and thread-locals \
     that keep something from run to run do that.";
@@ -55,7 +46,7 @@ pub(super) fn parse(text: &str) -> Schedule {
 #[track_caller]
 pub(super) fn explore<F: Fn() + Send>(config: &Config, f: F) -> Result<Report, Failure> {
     let (wish, test, created_at) = (wish(), test_name(), Location::caller());
-    on_a_thread(move |explorer, worker| {
+    with_explorer(move |explorer, worker| {
         let session = Session { explorer, worker, main: &f, config, created_at, test };
         match wish {
             Wish::Nothing => session.search(config.seed),
@@ -71,7 +62,7 @@ pub(super) fn replay<F: Fn() + Send>(schedule: &Schedule, f: F) -> Result<Report
     let config = Config::new().eager_time(schedule.chooses_time());
     let created_at = Location::caller();
     let schedule = schedule.clone();
-    on_a_thread(move |explorer, worker| {
+    with_explorer(move |explorer, worker| {
         let session = Session { explorer, worker, main: &f, config: &config, created_at, test: None };
         session.replay(&schedule)
     })
@@ -81,73 +72,6 @@ pub(super) fn replay<F: Fn() + Send>(schedule: &Schedule, f: F) -> Result<Report
 fn test_name() -> Option<String> {
     let thread = std::thread::current();
     thread.name().filter(|&name| name != "main" && !name.starts_with("lisle-")).map(Into::into)
-}
-
-/// Runs `work` on an explorer's thread, and waits for it.
-///
-/// # Panics
-/// As `work` does; or if it is called on such a thread.
-pub(super) fn on_a_thread<R: Send>(work: impl FnOnce(&Explorer, &Worker) -> R + Send) -> R {
-    assert!(!crate::observe::is_explored(), "a check was begun within a check: there is one schedule at a time");
-    quiet::install_hook();
-    let pulse = Arc::new(Pulse::default());
-    // Panics there are told in its name.
-    let name = std::thread::current().name().unwrap_or("lisle-check").to_owned();
-    let result = crate::blocking(move || {
-        let (ended, end) = channel::<()>();
-        std::thread::scope(|scope| {
-            let pulse_there = Arc::clone(&pulse);
-            let body = move || {
-                // Dropped at the end, in whatever way that comes.
-                let _ended = ended;
-                become_explorer(pulse_there, work)
-            };
-            let thread = std::thread::Builder::new().name(name).spawn_scoped(scope, body);
-            let thread = thread.unwrap_or_else(|error| panic!("no thread for a check: {error}"));
-            watch(&end, &pulse);
-            thread.join()
-        })
-    });
-    result.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
-}
-
-fn become_explorer<R>(pulse: Arc<Pulse>, work: impl FnOnce(&Explorer, &Worker) -> R) -> R {
-    let scheduler = Scheduler::without_workers(crate::runtime::Config::new());
-    let scheduler = scheduler.unwrap_or_else(|error| panic!("a check could not begin: {error}"));
-    let shared = crate::sched::worker::WorkerShared::acquire();
-    let shared = shared.unwrap_or_else(|error| panic!("a check could not begin: {error}"));
-    scheduler.enlist_explorer(shared);
-    let explorer = Explorer::new(pulse);
-    let mut result = None;
-    let memory = SignalStackMemory::reserve();
-    let _signal_stack = SignalStack::install(memory.unwrap_or_else(|error| panic!("a check could not begin: {error}")));
-    Worker::serve(shared, scheduler, Kind::Explorer, |worker| {
-        let _exploring = Exploring::begin(&explorer);
-        result = Some(work(&explorer, worker));
-    });
-    result.expect("the work was done")
-}
-
-/// Waits for the end, and tells if a goroutine blocks the thread: then nobody can go on.
-fn watch(end: &Receiver<()>, pulse: &Pulse) {
-    let (mut seen, mut looks) = (0, 0);
-    while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-        let steps = pulse.steps.load(Relaxed);
-        looks = if steps == seen { looks + 1 } else { 0 };
-        seen = steps;
-        if looks == PATIENCE {
-            // SAFETY: null, or the address of a `&'static Location`.
-            let place = unsafe { pulse.location.load(Relaxed).as_ref() };
-            let place = place.map_or_else(|| String::from("its start"), Location::to_string);
-            report(format_args!(
-                "lisle: goroutine {} of a check has gone no further than {place} for {} s. If it computes, so be it; if it \
-                 waits for something that is not lisle's (a std::sync::Mutex, perhaps, that another goroutine holds across \
-                 an operation of lisle's), it waits for ever: use lisle::sync",
-                pulse.goroutine.load(Relaxed),
-                PATIENCE * LOOK.as_secs() as u32
-            ));
-        }
-    }
 }
 
 /// A check under way, on the explorer's thread.
@@ -181,7 +105,9 @@ impl Session<'_> {
         let mut report = Report { schedules: 0, redundant: 0, is_complete: false, steps: 0 };
         while report.schedules < self.config.iterations {
             let Some((schedule, driver)) = source.next(report.steps) else { break };
-            let outcome = self.run(driver, false);
+            // A failure that is not to be shrunk comes early or never, most often: it is told as it was seen.
+            let records = !self.config.shrinks && report.schedules < RECORDED;
+            let outcome = self.run(driver, records);
             report.schedules += 1;
             report.steps = report.steps.max(outcome.steps);
             if outcome.problem.is_some() {
@@ -222,7 +148,7 @@ impl Session<'_> {
             return Ok(());
         }
         let problem = Problem::Nondeterminism(self.difference(deviations, "the test"));
-        Err(self.new_failure(&problem, schedules, None, None))
+        Err(self.new_failure(problem, schedules, None, None))
     }
 
     fn difference(&self, deviations: &[Deviation], what: &str) -> String {
@@ -246,29 +172,31 @@ impl Session<'_> {
 
     // ---- failures ----
 
-    /// In words at once: to read stacks takes more of a stack than the caller of the check may have.
-    fn new_failure(&self, problem: &Problem, schedules: u64, found: Option<Shown>, shrunk: Option<Shown>) -> Failure {
-        let (kind, message, test) = (problem.kind(), problem.to_string(), self.test.clone());
-        Failure { details: Box::new(Details { kind, message, schedules, found, shrunk, test }) }
+    fn new_failure(&self, problem: Problem, schedules: u64, found: Option<Shown>, shrunk: Option<Shown>) -> Failure {
+        let test = self.test.clone();
+        Failure { details: Box::new(Details { problem, schedules, found, shrunk, test }) }
     }
 
     fn failure(&self, outcome: Outcome, schedule: Option<Schedule>, schedules: u64) -> Failure {
-        let problem = outcome.problem.as_ref().expect("it has failed");
+        let problem = outcome.problem.clone().expect("it has failed");
         // A thread on which an unwinding was broken off is not as it was: no more schedules there.
         if std::thread::panicking() {
             return self.new_failure(problem, schedules, None, None);
         }
+        let schedule = schedule.unwrap_or_else(|| Schedule::Deviations(outcome.deviations.clone()));
+        if outcome.is_recorded {
+            return self.new_failure(problem, schedules, Some(show(&schedule, outcome)), None);
+        }
         let again = self.record(&outcome.deviations);
-        let Some(problem) = again.problem.as_ref().filter(|again| again.kind() == problem.kind()) else {
+        let Some(problem) = again.problem.clone().filter(|again| again.kind() == problem.kind()) else {
             let what = format!("{problem}\n\nBut the test");
             let problem = Problem::Nondeterminism(self.difference(&outcome.deviations, &what));
-            return self.new_failure(&problem, schedules, None, None);
+            return self.new_failure(problem, schedules, None, None);
         };
-        let schedule = schedule.unwrap_or_else(|| Schedule::Deviations(outcome.deviations.clone()));
-        let found = show(&schedule, &again);
+        let found = show(&schedule, again);
         let shrunk = if self.config.shrinks { self.shrink(problem.kind(), outcome) } else { None };
         match shrunk {
-            Some((problem, shrunk)) => self.new_failure(&problem, schedules, Some(found), Some(shrunk)),
+            Some((problem, shrunk)) => self.new_failure(problem, schedules, Some(found), Some(shrunk)),
             None => self.new_failure(problem, schedules, Some(found), None),
         }
     }
@@ -277,13 +205,13 @@ impl Session<'_> {
         let least = shrink::shrink(self, kind, outcome.deviations, outcome.preemptions);
         let shown = self.record(&least);
         let problem = shown.problem.clone().filter(|problem| problem.kind() == kind)?;
-        Some((problem, show(&Schedule::Deviations(least), &shown)))
+        Some((problem, show(&Schedule::Deviations(least), shown)))
     }
 }
 
-fn show(schedule: &Schedule, outcome: &Outcome) -> Shown {
-    let table = trace::table(&outcome.lines, &outcome.titles);
-    Shown { schedule: schedule.to_string(), preemptions: outcome.preemptions, table }
+fn show(schedule: &Schedule, outcome: Outcome) -> Shown {
+    let Outcome { preemptions, lines, titles, .. } = outcome;
+    Shown { schedule: schedule.to_string(), preemptions, lines, titles }
 }
 
 /// Where schedules come from.

@@ -1,7 +1,7 @@
 //! [`virtual_time`] and [`wait`]: tests in which time passes when nobody has anything to do.
 
 use super::explorer::Plan;
-use super::session::on_a_thread;
+use super::host::with_explorer;
 use crate::observe::{self, Op};
 use crate::park::{WaitReason, park};
 use crate::race::detector::Edge;
@@ -50,7 +50,7 @@ where
         return f();
     }
     let created_at = Location::caller();
-    let (result, problem) = on_a_thread(move |explorer, worker| {
+    let (result, problem) = with_explorer(move |explorer, worker| {
         let mut result = None;
         let plan = Plan { most_steps: MOST_STEPS, prints_panics: true, ..Plan::nothing() };
         let main = || result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)));

@@ -150,17 +150,16 @@ fn find(lists: &[Programs], name: &str) -> Option<fn()> {
     lists.iter().copied().flatten().find(|(other, _)| *other == name).map(|(_, program)| *program)
 }
 
-/// One row: lisle, and what the others take, where they can run it.
-fn row(name: &str, program: fn()) -> (Found, [Found; 3]) {
+/// What the others take, where they can run it.
+fn in_others(name: &str) -> [Found; 3] {
     use shuttle::scheduler::{PctScheduler, RandomScheduler};
-    let ours = median(|seed| in_lisle(program, seed));
     let shuttle = find(&[in_shuttle::ORDER, in_shuttle::MESSAGES], name);
     let random =
         shuttle.and_then(|program| median(|seed| in_shuttle(program, RandomScheduler::new_from_seed(seed, MOST))));
     let pct =
         shuttle.and_then(|program| median(|seed| in_shuttle(program, PctScheduler::new_from_seed(seed, 3, MOST))));
     let loom = find(&[in_loom::ORDER, in_loom::RACES], name);
-    (ours, [random, pct, loom.and_then(in_loom)])
+    [random, pct, loom.and_then(in_loom)]
 }
 
 fn main() {
@@ -170,8 +169,11 @@ fn main() {
     let _ = (in_lisle(in_lisle::lost_update, 0), in_loom(in_loom::lost_update));
     println!("| bug | lisle | shuttle, random | shuttle, PCT | loom |\n| --- | ---: | ---: | ---: | ---: |");
     let (mut worse, mut slower, mut all) = (Vec::new(), Vec::new(), 0);
-    for &(name, program) in [in_lisle::ORDER, in_lisle::MESSAGES, in_lisle::RACES].into_iter().flatten() {
-        let (ours, others) = row(name, program);
+    let programs = || [in_lisle::ORDER, in_lisle::MESSAGES, in_lisle::RACES].into_iter().flatten();
+    // First, since shuttle leaves a panic hook behind, which writes to stderr for panics of others, too.
+    let ours: Vec<Found> = programs().map(|&(_, program)| median(|seed| in_lisle(program, seed))).collect();
+    for (&(name, _), ours) in programs().zip(ours) {
+        let others = in_others(name);
         let [random, pct, loom] = others.map(text);
         println!("| `{name}` | {} | {random} | {pct} | {loom} |", text(ours));
         all += ours.map_or(MOST as u64, |ours| ours.0);

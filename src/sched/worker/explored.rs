@@ -46,6 +46,14 @@ impl Worker {
         self.timers.take();
     }
 
+    /// Takes out of the inbox whom others have woken. They stay where they are for ever.
+    pub(crate) fn drop_deliveries(&self, mut look: impl FnMut(&G)) {
+        for g in self.shared.inbox.take() {
+            // SAFETY: it comes with a reference, which is given up with it.
+            look(unsafe { g.as_ref() });
+        }
+    }
+
     /// Runs the goroutine until it gives its thread back. Whether it has ended.
     #[inline(never)]
     pub(crate) fn resume_explored(&self, g: NonNull<G>) -> bool {
