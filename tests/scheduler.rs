@@ -101,6 +101,57 @@ fn the_oldest_fresh_goroutine_is_not_starved_by_newer_ones() {
     });
 }
 
+/// How many goroutines of a program wait to be started at the same time, at most. Each is started by what it gets.
+fn most_unstarted(program: impl FnOnce(&dyn Fn(usize)) + Send) -> usize {
+    let (made, begun, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+    common::one_worker().run(|| {
+        program(&|count| {
+            for _ in 0..count {
+                let begun = Arc::clone(&begun);
+                go(move || begun.fetch_add(1, Ordering::Relaxed));
+            }
+            let made = made.fetch_add(count, Ordering::Relaxed) + count;
+            most.fetch_max(made - begun.load(Ordering::Relaxed), Ordering::Relaxed);
+        });
+    });
+    most.into_inner()
+}
+
+#[test]
+fn who_yields_goes_behind_what_it_has_started() {
+    let most = most_unstarted(|start| {
+        for _ in 0..100 {
+            start(100);
+            lisle::yield_now();
+        }
+    });
+    assert_eq!(most, 100);
+}
+
+#[test]
+fn who_starts_many_and_yields_does_not_leave_ever_more_behind() {
+    let most = most_unstarted(|start| {
+        for _ in 0..1000 {
+            start(1000);
+            lisle::yield_now();
+        }
+    });
+    assert!(most < 20_000, "{most}");
+}
+
+#[test]
+fn those_who_wake_each_other_all_the_time_do_not_keep_others_from_being_started() {
+    for (per_message, limit) in [(1, 2_000), (20, 20_000)] {
+        let most = most_unstarted(|start| {
+            let (jobs, received) = lisle::channel::bounded(0);
+            let sender = go(move || (0..20_000).for_each(|job: u32| jobs.send(job).unwrap()));
+            received.iter().for_each(|_| start(per_message));
+            sender.join().unwrap();
+        });
+        assert!(most < limit, "{most}");
+    }
+}
+
 #[test]
 fn another_worker_starts_what_a_computing_one_has_spawned() {
     let runtime = Config::new().workers(2).start().unwrap();

@@ -48,6 +48,11 @@ use std::time::{Duration, Instant};
 /// Go's `schedtick`, so that it does not fall in step with a pattern of the program's.
 const FAIR_TICK: u32 = 61;
 
+/// As many fresh goroutines as Go keeps in a worker's own queue.
+const CROWD: usize = 256;
+/// So many are started in a row, at most, while others could run: a millisecond or two.
+const MOST_IN_A_ROW: usize = 1 << 14;
+
 /// Numbers that the home worker writes and others read. All are only ever written by the home worker.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -322,8 +327,10 @@ pub(crate) struct Worker {
     lend_again: Cell<Option<Instant>>,
     /// The slice that goes on although fresh goroutines wait, and since when they are offered to thieves.
     offered: Cell<Option<(u64, Instant)>>,
-    /// How many fresh goroutines go before the ready queue.
-    fresh_first: Cell<u32>,
+    /// How many fresh goroutines, the oldest, go before all others.
+    fresh_due: Cell<usize>,
+    /// How many go before those who have yielded.
+    fresh_first: Cell<usize>,
     searching: Cell<bool>,
     /// The last theft, until it is judged.
     haul: Cell<Option<search::Haul>>,
@@ -432,6 +439,7 @@ impl Worker {
             shares_out: Cell::new(false),
             lend_again: Cell::new(None),
             offered: Cell::new(None),
+            fresh_due: Cell::new(0),
             fresh_first: Cell::new(0),
             searching: Cell::new(false),
             haul: Cell::new(None),
@@ -535,14 +543,21 @@ impl Worker {
             }
             self.fire_timers();
             self.start_due_calls();
-            if let Some(g) = self.oldest_fresh() {
-                return Some(Next::Fresh(g));
+            if self.fresh_due.get() == 0 {
+                self.fresh_due.set(if self.own_fresh() > CROWD { self.part_of_fresh() } else { 1 });
+            }
+        }
+        if self.fresh_due.get() > 0 {
+            self.fresh_due.set(self.fresh_due.get() - 1);
+            match self.oldest_fresh() {
+                Some(g) => return Some(Next::Fresh(g)),
+                None => self.fresh_due.set(0),
             }
         }
         if self.shared.has_deliveries() {
             self.drain_inbox();
         }
-        if self.fresh_first.get() > 0 {
+        if self.fresh_first.get() > 0 && !self.ready.borrow().has_woken() {
             self.fresh_first.set(self.fresh_first.get() - 1);
             if self.has_own_fresh()
                 && let Some(g) = self.newest_fresh()
@@ -601,7 +616,9 @@ impl Worker {
     /// The running goroutine yields.
     pub(crate) fn push_yielded(&self, g: &G) {
         self.ready.borrow_mut().push_yielded(NonNull::from(g));
-        self.fresh_first.set(1);
+        if self.has_own_fresh() {
+            self.fresh_first.set(self.own_fresh().min(self.part_of_fresh()));
+        }
         Counters::bump(&self.shared.counters.yields);
     }
 

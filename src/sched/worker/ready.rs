@@ -50,6 +50,11 @@ impl Ready {
         pop_and_prefetch(&mut self.woken)
     }
 
+    #[inline(always)]
+    pub(crate) fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.woken.len() + self.yielded.len()
