@@ -481,6 +481,24 @@ fn a_goroutine_that_an_earlier_check_left_behind_and_somebody_wakes_disturbs_no_
     check(|| assert_eq!(go(|| 1).join().unwrap(), 1));
 }
 
+#[test]
+fn a_goroutine_that_an_earlier_check_left_behind_and_a_later_one_wakes_stays_where_it_is() {
+    let (sender, receiver) = unbounded::<u32>();
+    for _ in 0..2 {
+        let failure = Config::new().explore(|| {
+            scope(|s| {
+                s.go(|| receiver.recv());
+            });
+        });
+        assert_eq!(failure.expect_err("nobody sends").kind(), FailureKind::Deadlock);
+        check(|| {
+            sender.send(1).unwrap();
+            assert_eq!(go(|| 1).join().unwrap(), 1);
+            while receiver.try_recv().is_ok() {}
+        });
+    }
+}
+
 /// Each part of lisle, as its users use it, in a few hundred interleavings.
 mod everything_runs_unchanged {
     use lisle::channel::{bounded, unbounded};

@@ -283,6 +283,9 @@ impl Explorer {
                 run.problem = Some(Problem::LeftOver(left));
             }
         }
+        if run.problem.is_some() {
+            run.leave_behind(worker);
+        }
         let titles = run.titles();
         let old = run.take();
         drop(run);

@@ -314,6 +314,16 @@ impl Run {
         !settled.is_empty()
     }
 
+    /// After a failure: who has not ended stays where it is for ever, whoever wakes it from now on, in another schedule or
+    /// check. It counts as ready, so nobody puts it among those who are.
+    pub(super) fn leave_behind(&self, worker: &Worker) {
+        for strand in self.strands.iter().filter(|strand| !strand.has_ended) {
+            // SAFETY: it has not ended.
+            let pinned = unsafe { strand.g.as_ref() }.pinned(worker);
+            pinned.state.set(RunState::Ready);
+        }
+    }
+
     // ---- for reports ----
 
     /// Who has not ended, and why it does not go on.
