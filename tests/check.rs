@@ -449,6 +449,48 @@ fn a_check_can_be_made_while_unwinding() {
 }
 
 #[test]
+fn the_first_check_of_a_process_can_be_made_while_unwinding_and_in_a_panic_hook() {
+    fn checks() {
+        assert_eq!(Config::new().explore(two_locks).expect_err("it fails").kind(), FailureKind::Deadlock);
+        check(|| assert!(go(|| panic!("within")).join().is_err()));
+    }
+    struct Checks;
+    impl Drop for Checks {
+        fn drop(&mut self) {
+            checks();
+        }
+    }
+    match std::env::var("LISLE_TEST_CHILD").as_deref() {
+        Ok("unwinding") => {}
+        Ok("hook") => {
+            let is_first = std::sync::atomic::AtomicBool::new(true);
+            std::panic::set_hook(Box::new(move |_| {
+                if is_first.swap(false, Ordering::Relaxed) {
+                    checks();
+                }
+            }));
+        }
+        _ => {
+            for place in ["unwinding", "hook"] {
+                let output = std::process::Command::new(std::env::current_exe().expect("we are running"))
+                    .args(["--exact", "the_first_check_of_a_process_can_be_made_while_unwinding_and_in_a_panic_hook"])
+                    .env("LISLE_TEST_CHILD", place)
+                    .output()
+                    .expect("a child process");
+                assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            return;
+        }
+    }
+    let caught = std::panic::catch_unwind(|| {
+        let _checks = Checks;
+        panic!("and unwinds");
+    });
+    assert_eq!(caught.expect_err("it panics").downcast_ref(), Some(&"and unwinds"));
+    checks();
+}
+
+#[test]
 fn a_check_can_be_made_after_one_that_broke_off_an_unwinding() {
     struct Waits<'a>(&'a WaitGroup);
     impl Drop for Waits<'_> {

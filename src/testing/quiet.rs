@@ -13,8 +13,13 @@ thread_local! {
 }
 
 /// Sees to it that panics on explorers' threads are not printed. Those of other threads go to the hook that was there.
+///
+/// Not on a thread that panics: there hooks cannot be changed. Then panics are printed, unless an earlier check came here.
 pub(super) fn install_hook() {
     static ONCE: Once = Once::new();
+    if std::thread::panicking() {
+        return;
+    }
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
