@@ -491,6 +491,45 @@ fn the_first_check_of_a_process_can_be_made_while_unwinding_and_in_a_panic_hook(
 }
 
 #[test]
+fn a_check_can_fail_in_a_destructor_of_a_thread_local() {
+    struct Checks(std::cell::Cell<Option<std::sync::mpsc::Sender<FailureKind>>>);
+    impl Drop for Checks {
+        fn drop(&mut self) {
+            let failure = Config::new().explore(lost_update).expect_err("an update can be lost");
+            assert!(failure.to_string().contains("an update was lost"), "{failure}");
+            self.0.take().expect("set below").send(failure.kind()).unwrap();
+        }
+    }
+    thread_local! {
+        // One goes before what checks keep in the thread, and one after.
+        static FIRST: Checks = const { Checks(std::cell::Cell::new(None)) };
+        static LAST: Checks = const { Checks(std::cell::Cell::new(None)) };
+    }
+    let (sender, kinds) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        LAST.with(|last| last.0.set(Some(sender.clone())));
+        Config::new().explore(lost_update).expect_err("an update can be lost");
+        FIRST.with(|first| first.0.set(Some(sender)));
+    });
+    thread.join().unwrap();
+    assert_eq!(kinds.iter().collect::<Vec<_>>(), [FailureKind::Panic; 2]);
+}
+
+#[test]
+fn a_panic_whose_payload_waits_in_its_destructor_is_a_failure_as_others_are() {
+    struct Waits;
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            go(|| ()).join().unwrap();
+        }
+    }
+    let failure = Config::new().explore(|| std::panic::panic_any(Waits)).expect_err("it panics");
+    assert_eq!(failure.kind(), FailureKind::Panic, "{failure}");
+    let caught = std::panic::catch_unwind(|| lisle::testing::virtual_time(|| std::panic::panic_any(Waits)));
+    assert!(caught.expect_err("it panics").is::<Waits>());
+}
+
+#[test]
 fn a_check_can_be_made_after_one_that_broke_off_an_unwinding() {
     struct Waits<'a>(&'a WaitGroup);
     impl Drop for Waits<'_> {

@@ -38,7 +38,8 @@ pub(super) fn install_hook() {
 pub(super) fn told_of(id: u64, payload: &(dyn Any + Send)) -> String {
     let who = if id == 1 { String::from("the test") } else { format!("goroutine {id}") };
     let message = message_of(payload);
-    let told = LAST.with(|last| last.borrow_mut().take()).filter(|told| told.ends_with(message));
+    // In a late destructor of a thread-local there is none.
+    let told = LAST.try_with(|last| last.borrow_mut().take()).ok().flatten().filter(|told| told.ends_with(message));
     match told {
         Some(told) => format!("{who} {told}"),
         // It came by `resume_unwind`: no hook was called.
