@@ -580,6 +580,22 @@ fn a_goroutine_that_an_earlier_check_left_behind_and_a_later_one_wakes_stays_whe
     }
 }
 
+#[test]
+fn a_thread_local_that_points_into_what_an_earlier_check_left_behind_disturbs_no_later_one() {
+    thread_local! {
+        static FRAME: std::cell::Cell<*const u8> = const { std::cell::Cell::new(std::ptr::null()) };
+    }
+    let failure = Config::new().explore(|| {
+        let here = 0;
+        FRAME.set(&raw const here);
+        lisle::park();
+        FRAME.set(std::ptr::null());
+    });
+    assert_eq!(failure.expect_err("it keeps the only thread").kind(), FailureKind::Unsupported);
+    assert!(!FRAME.get().is_null(), "the thread is the caller's");
+    check(|| assert_eq!(go(|| 1).join().unwrap(), 1));
+}
+
 /// Each part of lisle, as its users use it, in a few hundred interleavings.
 mod everything_runs_unchanged {
     use lisle::channel::{bounded, unbounded};
