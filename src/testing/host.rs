@@ -50,8 +50,11 @@ fn become_explorer<R>(work: impl FnOnce(&Explorer, &Worker) -> R) -> io::Result<
     let kept = KEPT.try_with(Cell::take).ok().flatten();
     let host = kept.map_or_else(Host::new, Ok)?;
     let result = host.run(work);
-    // At the end of the thread, if it has not begun.
-    let _ = KEPT.try_with(|kept| kept.set(Some(host)));
+    // A panic of ours may have left anything in it: goroutines among those that are ready, which must never run again.
+    if result.is_ok() {
+        // At the end of the thread, if it has not begun.
+        let _ = KEPT.try_with(|kept| kept.set(Some(host)));
+    }
     Ok(result)
 }
 
@@ -89,5 +92,25 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.worker.take().into_iter().for_each(Worker::leave);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::check;
+    use std::panic::Location;
+
+    #[test]
+    fn what_a_panic_of_the_explorer_leaves_disturbs_no_later_check() {
+        let panicked = catch_unwind(|| {
+            with_explorer(|_, worker| {
+                worker.begin_schedule();
+                std::mem::forget(crate::spawn::start_explored(worker, Location::caller(), || ()));
+                panic!("as if the explorer did");
+            });
+        });
+        assert_eq!(panicked.expect_err("it panics").downcast_ref(), Some(&"as if the explorer did"));
+        check(|| assert_eq!(crate::go(|| 1).join().unwrap(), 1));
     }
 }

@@ -2,6 +2,7 @@
 //! report.
 
 use super::explorer::Explorer;
+use crate::sched::worker::Worker;
 use crate::unwind::message_of;
 use std::any::Any;
 use std::cell::RefCell;
@@ -23,7 +24,9 @@ pub(super) fn install_hook() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if crate::observe::with_explorer(Explorer::prints_panics) != Some(false) {
+            let is_quiet = crate::observe::with_explorer(Explorer::prints_panics) == Some(false);
+            // Where none runs it is a panic of the explorer's own, which nobody else tells of.
+            if !is_quiet || Worker::with_current(|worker| worker.and_then(Worker::running).is_none()) {
                 return before(info);
             }
             let message = message_of(info.payload());
