@@ -315,13 +315,13 @@ impl Run {
     }
 
     /// After a failure: who has not ended stays where it is for ever, whoever wakes it from now on, in another schedule or
-    /// check. It counts as ready, so nobody puts it among those who are; and thread-locals that point into its stack are no
-    /// reason for others to keep their thread.
+    /// check. It counts as one that keeps its thread, so nobody puts it among those who are ready, and nobody tells of it as
+    /// a leak of the program's; and thread-locals that point into its stack are no reason for others to keep their thread.
     pub(super) fn leave_behind(&self, worker: &Worker) {
         for strand in self.strands.iter().filter(|strand| !strand.has_ended) {
             // SAFETY: it has not ended.
             let pinned = unsafe { strand.g.as_ref() }.pinned(worker);
-            pinned.state.set(RunState::Ready);
+            pinned.state.set(RunState::ParkedInPlace);
             worker.scanner.borrow_mut().retire(pinned.stack_bounds.get());
         }
     }
