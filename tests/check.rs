@@ -551,6 +551,25 @@ fn a_check_can_be_made_after_one_that_broke_off_an_unwinding() {
 }
 
 #[test]
+fn what_a_goroutines_check_leaves_in_its_thread_is_nothing_to_later_blocking_calls() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<u32> = const { std::cell::RefCell::new(0) };
+    }
+    let left = || {
+        Config::new().explore(|| KEPT.with_borrow_mut(|_| lisle::park())).expect_err("nobody wakes it");
+    };
+    let is_clean = || KEPT.with(|kept| kept.try_borrow_mut().is_ok());
+    lisle::run(|| {
+        for _ in 0..2 {
+            left();
+            assert!(lisle::blocking(is_clean));
+            lisle::blocking(left);
+            assert!(lisle::blocking(is_clean));
+        }
+    });
+}
+
+#[test]
 fn a_goroutine_that_an_earlier_check_left_behind_and_somebody_wakes_disturbs_no_later_one() {
     let left = std::sync::Mutex::new(None);
     let failure = Config::new().explore(|| {

@@ -4,10 +4,10 @@
 //! test's name, and to begin costs no thread. Rejected: a thread for each check (with its heap it took 100 µs, more than most
 //! failing checks need), and one that is kept (what a thread prints is captured for the test that started it).
 //!
-//! Some callers cannot lend theirs. A goroutine's thread serves others, and its stack is small: it waits in `blocking`
-//! meanwhile. On a thread that unwinds, goroutines would all have to keep it (`sched::keep_thread`), and a worker (in a hook,
-//! say) has its own goroutines: these are left alone, and another is started. A check that had to break off an unwinding
-//! leaves its thread as one that unwinds.
+//! Some callers cannot lend theirs, and another is started. A goroutine's thread serves others (it waits in `blocking`
+//! meanwhile), and so do those of the pool for blocking calls: what a failed check leaves behind would be theirs, such as
+//! thread-locals that are borrowed for ever. On a thread that unwinds, goroutines would all have to keep it
+//! (`sched::keep_thread`). A check that had to break off an unwinding leaves its thread as one that unwinds.
 
 use super::explorer::Explorer;
 use super::pulse::{Pulse, Watched};
@@ -31,7 +31,8 @@ pub(super) fn with_explorer<R: Send>(work: impl FnOnce(&Explorer, &Worker) -> R 
     assert!(!crate::observe::is_explored(), "a check was begun within a check: there is one schedule at a time");
     quiet::install_hook();
     let result = crate::blocking(move || {
-        if !thread::panicking() && Worker::with_current(|worker| worker.is_none()) {
+        let is_ours = Worker::with_current(|worker| worker.is_some()) || own_threads::has_current();
+        if !is_ours && !thread::panicking() {
             return become_explorer(work);
         }
         // Panics there are told in its name.
@@ -78,8 +79,7 @@ impl Host {
 
     fn run<R>(&self, work: impl FnOnce(&Explorer, &Worker) -> R) -> thread::Result<R> {
         let _watched = Watched::begin(self.explorer.pulse());
-        // A thread of the pool for blocking calls has one of its own.
-        let _signal_stack = (!own_threads::has_current()).then(|| SignalStack::install(&self.signal_stack));
+        let _signal_stack = SignalStack::install(&self.signal_stack);
         let mut result = None;
         self.worker.as_ref().expect("it is there").on_this_thread(|worker| {
             let _exploring = Exploring::begin(&self.explorer);
