@@ -615,6 +615,19 @@ fn a_thread_local_that_points_into_what_an_earlier_check_left_behind_disturbs_no
     check(|| assert_eq!(go(|| 1).join().unwrap(), 1));
 }
 
+#[test]
+fn threads_whose_checks_have_failed_leave_no_open_files() {
+    const THREADS: usize = 100;
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    for _ in 0..THREADS {
+        let failing = || Config::new().shrink(false).explore(lisle::park).expect_err("nobody wakes it").kind();
+        assert_eq!(std::thread::spawn(failing).join().unwrap(), FailureKind::Deadlock);
+    }
+    // Tests beside this one may open some.
+    assert!(open() < before + THREADS / 2);
+}
+
 /// Each part of lisle, as its users use it, in a few hundred interleavings.
 mod everything_runs_unchanged {
     use lisle::channel::{bounded, unbounded};

@@ -51,10 +51,11 @@ fn become_explorer<R>(work: impl FnOnce(&Explorer, &Worker) -> R) -> io::Result<
     let kept = KEPT.try_with(Cell::take).ok().flatten();
     let host = kept.map_or_else(Host::new, Ok)?;
     let result = host.run(work);
-    // A panic of ours may have left anything in it: goroutines among those that are ready, which must never run again.
-    if result.is_ok() {
+    match result {
         // At the end of the thread, if it has not begun.
-        let _ = KEPT.try_with(|kept| kept.set(Some(host)));
+        Ok(_) => drop(KEPT.try_with(|kept| kept.set(Some(host)))),
+        // A panic of ours may have left anything in it: goroutines among those that are ready, which must never run again.
+        Err(_) => std::mem::forget(host),
     }
     Ok(result)
 }
@@ -71,7 +72,7 @@ impl Host {
     fn new() -> io::Result<Box<Self>> {
         let scheduler = Scheduler::without_workers(crate::runtime::Config::new())?;
         let signal_stack = SignalStackMemory::reserve()?;
-        let shared = WorkerShared::acquire()?;
+        let shared = WorkerShared::acquire_for_explorer()?;
         scheduler.enlist_explorer(shared);
         let explorer = Explorer::new(Arc::new(Pulse::of_current()));
         Ok(Box::new(Self { worker: Some(Worker::new(shared, scheduler, Kind::Explorer)), explorer, signal_stack }))
