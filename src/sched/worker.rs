@@ -119,9 +119,6 @@ pub(crate) struct WorkerShared {
 
 /// Those of runtimes that are gone: nobody lists them as victims any more.
 static SPARE: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
-/// Those that are the home of goroutines which a failed check has left behind: nobody must find these in the inbox of a
-/// regular worker. An explorer lets them lie.
-static SPARE_OF_EXPLORERS: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
 
 impl WorkerShared {
     /// A new one, or one that a worker of a runtime that is gone left behind.
@@ -150,13 +147,6 @@ impl WorkerShared {
             stack_end: AtomicUsize::new(0),
             slices: SliceLog::default(),
         })))
-    }
-
-    /// For an explorer, which can have one that another explorer left behind.
-    pub(crate) fn acquire_for_explorer() -> io::Result<&'static Self> {
-        let _quiet = tsan::quiet();
-        let spare = SPARE_OF_EXPLORERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.map_or_else(Self::acquire, Ok)
     }
 
     /// Gives one back that no thread serves and no thief knows.
@@ -510,7 +500,7 @@ impl Worker {
         } else if is_clean {
             shared.release();
         } else {
-            SPARE_OF_EXPLORERS.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
+            shared.release_to_explorers();
         }
     }
 
