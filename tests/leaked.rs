@@ -624,7 +624,7 @@ fn forbid_to_read_memory() {
 
 /// They have numbers that others have, too.
 #[test]
-fn what_a_failed_check_has_left_behind_is_no_leak() {
+fn what_a_failed_check_has_left_behind_is_no_leak_and_in_no_dump() {
     #[inline(never)]
     fn check_that_leaves_one() {
         let failure = lisle::testing::Config::new().explore(|| {
@@ -639,4 +639,5 @@ fn what_a_failed_check_has_left_behind_is_no_leak() {
     (0..LEAKS).for_each(|_| check_that_leaves_one());
     clean_stack();
     assert_eq!(leaked("left by a check"), 0);
+    assert!(!debug::dump().contains("left by a check"));
 }
