@@ -74,6 +74,15 @@ fn a_deadlock_is_told_with_who_holds_what() {
 }
 
 #[test]
+fn a_park_is_told_with_its_place_in_the_program() {
+    let parks = || {
+        lisle::park();
+    };
+    let failure = Config::new().explore(parks).expect_err("nobody wakes it");
+    assert!(failure.message().contains("waits in park at tests/check.rs"), "{failure}");
+}
+
+#[test]
 fn a_double_lock_needs_no_schedule_but_the_plain_one() {
     let failure = Config::new()
         .explore(|| {
