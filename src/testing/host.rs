@@ -14,6 +14,7 @@ use super::pulse::{Pulse, Watched};
 use super::quiet;
 use crate::observe::Exploring;
 use crate::sched::Scheduler;
+use crate::sched::scan;
 use crate::sched::worker::{Kind, Worker, WorkerShared};
 use crate::stack::overflow::{SignalStack, SignalStackMemory};
 use crate::stack::own_threads;
@@ -79,6 +80,8 @@ impl Host {
     }
 
     fn run<R>(&self, work: impl FnOnce(&Explorer, &Worker) -> R) -> thread::Result<R> {
+        // Since the last check libraries may have gone, whose thread-locals the scanner knows; a watchdog there is none.
+        scan::check_loaded();
         let _watched = Watched::begin(self.explorer.pulse());
         let _signal_stack = SignalStack::install(&self.signal_stack);
         let mut result = None;
