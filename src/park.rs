@@ -381,7 +381,9 @@ pub(crate) fn unpark(g: &G) {
 #[track_caller]
 pub(crate) fn park_for_user(deadline: Option<Instant>) {
     if observe::is_on() {
-        with_current(|g| observe::touch(Op::Park, g));
+        // Here, since closures have no callers.
+        let location = Location::caller();
+        with_current(|g| observe::touch_at(Op::Park, observe::address(g), location));
     }
     wait_for_users_token(deadline);
     if observe::is_on() {

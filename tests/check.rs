@@ -74,6 +74,15 @@ fn a_deadlock_is_told_with_who_holds_what() {
 }
 
 #[test]
+fn a_park_is_told_with_its_place_in_the_program() {
+    let parks = || {
+        lisle::park();
+    };
+    let failure = Config::new().explore(parks).expect_err("nobody wakes it");
+    assert!(failure.message().contains("waits in park at tests/check.rs"), "{failure}");
+}
+
+#[test]
 fn a_double_lock_needs_no_schedule_but_the_plain_one() {
     let failure = Config::new()
         .explore(|| {
@@ -307,11 +316,6 @@ fn a_blocking_call_is_made_at_once() {
 }
 
 #[test]
-fn a_check_can_be_made_by_a_goroutine_of_an_ordinary_runtime() {
-    lisle::run(|| check(|| assert_eq!(go(|| 1).join().unwrap(), 1)));
-}
-
-#[test]
 fn goroutines_are_numbered_from_one_in_each_schedule() {
     check(|| {
         assert_eq!(lisle::current().id(), 1);
@@ -431,54 +435,6 @@ fn what_a_check_prints_is_captured_as_the_output_of_its_test() {
         .expect("a child process");
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && stdout.contains("1 passed") && !stdout.contains(PRINTED), "{stdout}");
-}
-
-#[test]
-fn a_check_can_be_made_while_unwinding() {
-    struct Checks;
-    impl Drop for Checks {
-        fn drop(&mut self) {
-            check(|| assert!(go(lisle::yield_now).join().is_ok()));
-        }
-    }
-    let caught = std::panic::catch_unwind(|| {
-        let _checks = Checks;
-        panic!("and unwinds");
-    });
-    assert_eq!(caught.expect_err("it panics").downcast_ref(), Some(&"and unwinds"));
-}
-
-#[test]
-fn a_check_can_be_made_after_one_that_broke_off_an_unwinding() {
-    struct Waits<'a>(&'a WaitGroup);
-    impl Drop for Waits<'_> {
-        fn drop(&mut self) {
-            self.0.wait();
-        }
-    }
-    let broken = || {
-        let group = WaitGroup::new();
-        group.go(|| ());
-        let _waits = Waits(&group);
-        panic!("and unwinds");
-    };
-    for _ in 0..2 {
-        let failure = Config::new().explore(broken).expect_err("it panics");
-        assert_eq!(failure.kind(), FailureKind::Unsupported, "{failure}");
-        check(|| assert_eq!(go(|| 1).join().unwrap(), 1));
-    }
-}
-
-#[test]
-fn a_goroutine_that_an_earlier_check_left_behind_and_somebody_wakes_disturbs_no_later_one() {
-    let left = std::sync::Mutex::new(None);
-    let failure = Config::new().explore(|| {
-        *left.lock().unwrap() = Some(lisle::current());
-        lisle::park();
-    });
-    assert_eq!(failure.expect_err("nobody wakes it").kind(), FailureKind::Deadlock);
-    left.lock().unwrap().take().expect("it has run").unpark();
-    check(|| assert_eq!(go(|| 1).join().unwrap(), 1));
 }
 
 /// Each part of lisle, as its users use it, in a few hundred interleavings.

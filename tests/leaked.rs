@@ -621,3 +621,23 @@ fn forbid_to_read_memory() {
         assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
     }
 }
+
+/// They have numbers that others have, too.
+#[test]
+fn what_a_failed_check_has_left_behind_is_no_leak_and_in_no_dump() {
+    #[inline(never)]
+    fn check_that_leaves_one() {
+        let failure = lisle::testing::Config::new().explore(|| {
+            let (sender, receiver) = bounded::<u32>(0);
+            start("left by a check", move || {
+                wait_here(&receiver);
+                drop(sender);
+            });
+        });
+        assert_eq!(failure.expect_err("it waits for itself").kind(), lisle::testing::FailureKind::LeftOver);
+    }
+    (0..LEAKS).for_each(|_| check_that_leaves_one());
+    clean_stack();
+    assert_eq!(leaked("left by a check"), 0);
+    assert!(!debug::dump().contains("left by a check"));
+}

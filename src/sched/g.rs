@@ -284,9 +284,9 @@ impl G {
         assert!(self.is_home(worker), "goroutine {} touched away from home", self.id);
         // SAFETY: a `&Worker` exists on its own thread only (it is neither Send nor Sync), and `home` is
         // this worker from `start` to `retire` only, between which `pinned` points to the living `Pinned`
-        // on the goroutine's stack. So all references to it live on one thread; its content is cells. The
-        // callers are that goroutine and the scheduler between its slices: none keeps the reference
-        // beyond `retire`.
+        // on the goroutine's stack. So all references to it live on one thread; its content is cells. (The home of
+        // those that a failed check has left behind goes to another thread by a lock.) The callers are that
+        // goroutine and the scheduler between its slices: none keeps the reference beyond `retire`.
         unsafe { &*self.pinned.get() }
     }
 

@@ -273,7 +273,7 @@ fn is_system(path: &str) -> bool {
     ["libc.so", "libc-", "libc.musl", "ld-linux", "ld-musl"].iter().any(|system| file.starts_with(system))
 }
 
-/// Counts the loaded objects; called by the watchdog about once a second.
+/// Counts the loaded objects; called by the watchdog about once a second, and before each check of `testing`.
 pub(crate) fn check_loaded() {
     unsafe extern "C" fn count(info: *mut libc::dl_phdr_info, _size: libc::size_t, data: *mut c_void) -> c_int {
         // SAFETY: as in `visit`; `data` is the u64 below.
@@ -321,5 +321,16 @@ impl Offenders {
 
     pub(crate) fn is_over(&self, site: &'static std::panic::Location<'static>) -> bool {
         self.hits.get(&std::ptr::from_ref(site).addr()).is_some_and(|&hits| hits >= OWN_THREAD_AFTER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_looks_which_libraries_are_loaded() {
+        LOADED.store(0, Ordering::Relaxed);
+        crate::testing::check(|| assert_ne!(LOADED.load(Ordering::Relaxed), 0));
     }
 }

@@ -361,8 +361,8 @@ impl Worker {
     /// The reference must not outlive the call of the function that asks: the lifetime is a lie.
     #[inline(always)]
     pub(crate) unsafe fn current<'a>() -> Option<&'a Self> {
-        // SAFETY: null, or set by `main` on this thread to a worker that lives until it is nulled again,
-        // and no goroutine runs on this thread after that.
+        // SAFETY: null, or set by `on_this_thread` to a worker that lives until it is nulled again, and no goroutine
+        // runs on this thread after that.
         unsafe { WORKER.get().as_ref() }
     }
 
@@ -393,7 +393,8 @@ impl Worker {
 
     #[inline(never)]
     fn run(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, first: Option<GRef>) {
-        Self::serve(shared, scheduler, kind, |worker| {
+        let worker = Self::new(shared, scheduler, kind);
+        worker.on_this_thread(|worker| {
             if let Some(g) = first.and_then(|g| worker.start(g)) {
                 worker.ready.borrow_mut().push_woken(g);
             }
@@ -404,12 +405,6 @@ impl Worker {
             worker.work();
             std::mem::forget(guard);
         });
-    }
-
-    /// Makes the calling thread, which has a signal stack of ours, a worker as long as `body` runs.
-    fn serve(shared: &'static WorkerShared, scheduler: Arc<Scheduler>, kind: Kind, body: impl FnOnce(&Self)) {
-        let worker = Self::new(shared, scheduler, kind);
-        worker.on_this_thread(body);
         worker.leave();
     }
 
@@ -455,15 +450,22 @@ impl Worker {
         }
     }
 
-    /// The calling thread serves as long as `body` runs, which does not unwind.
+    /// The calling thread, which serves no other, does so as long as `body` runs.
     pub(crate) fn on_this_thread(&self, body: impl FnOnce(&Self)) {
+        struct Serving<'a>(&'a Worker);
+        impl Drop for Serving<'_> {
+            fn drop(&mut self) {
+                WORKER.set(std::ptr::null());
+                self.0.shared.stack_end.store(0, Ordering::Relaxed);
+            }
+        }
         tsan::begin_thread();
         let _quiet = tsan::quiet();
         self.shared.thread.become_current();
+        let serving = Serving(self);
         WORKER.set(self);
         body(self);
-        WORKER.set(std::ptr::null());
-        self.shared.stack_end.store(0, Ordering::Relaxed);
+        drop(serving);
         if self.kind == Kind::Explorer {
             tsan::end_explored();
         }
@@ -507,8 +509,9 @@ impl Worker {
             scheduler.worker_ended(shared, kind);
         } else if is_clean {
             shared.release();
+        } else {
+            shared.release_to_explorers();
         }
-        // Else it is the home of goroutines that were leaked: nobody must find them in the inbox of another worker.
     }
 
     #[inline(always)]

@@ -186,9 +186,12 @@ impl Drop for SignalStackMemory {
     }
 }
 
-/// The calling thread's alternate signal stack, in force until dropped; then that is which was before.
-pub(crate) struct SignalStack<M = SignalStackMemory> {
-    _memory: M,
+const NO_STACK: libc::stack_t = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+
+/// The calling thread's alternate signal stack, in force until dropped; then that is which was before. If somebody puts
+/// another into force meanwhile, or none, it remains so: the one that was before may be gone.
+pub(crate) struct SignalStack<M: Borrow<SignalStackMemory> = SignalStackMemory> {
+    memory: M,
     before: libc::stack_t,
     /// It stays on its thread.
     _not_send: PhantomData<*const ()>,
@@ -199,19 +202,52 @@ impl<M: Borrow<SignalStackMemory>> SignalStack<M> {
     pub(crate) fn install(memory: M) -> Self {
         let start = memory.borrow().stack();
         let stack = libc::stack_t { ss_sp: start, ss_flags: 0, ss_size: SignalStackMemory::SIZE };
-        let mut before = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        let mut before = NO_STACK;
         // SAFETY: the memory stays where it is until `drop` has taken it out of force; `before` is valid to write to.
         unsafe { libc::sigaltstack(&stack, &mut before) };
         super::own_threads::enlist(start.addr()..start.addr() + SignalStackMemory::SIZE);
-        Self { _memory: memory, before, _not_send: PhantomData }
+        Self { memory, before, _not_send: PhantomData }
     }
 }
 
-impl<M> Drop for SignalStack<M> {
+impl<M: Borrow<SignalStackMemory>> Drop for SignalStack<M> {
     fn drop(&mut self) {
         super::own_threads::strike_off();
-        // SAFETY: no handler is running on ours: we are running, on the thread's own stack. The memory goes after this. What
-        // was there before is as good as it was: whoever made it takes it out of force before it goes, on this thread.
-        unsafe { libc::sigaltstack(&self.before, std::ptr::null_mut()) };
+        let mut now = NO_STACK;
+        // SAFETY: only asks, and `now` is valid to write to.
+        unsafe { libc::sigaltstack(std::ptr::null(), &mut now) };
+        if now.ss_sp == self.memory.borrow().stack() {
+            // SAFETY: no handler is running on ours: we are running, on the thread's own stack. The memory goes after this.
+            // What was there before is as good as it was: who lets it go takes it out of force, and would have taken ours.
+            unsafe { libc::sigaltstack(&self.before, std::ptr::null_mut()) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_force() -> *mut libc::c_void {
+        let mut now = NO_STACK;
+        // SAFETY: only asks.
+        unsafe { libc::sigaltstack(std::ptr::null(), &mut now) };
+        now.ss_sp
+    }
+
+    #[test]
+    fn the_signal_stack_that_was_before_is_in_force_again_unless_somebody_has_taken_ours_out_of_force() {
+        let [outer, inner] = [(); 2].map(|()| SignalStackMemory::reserve().unwrap());
+        let others = in_force();
+        let before = SignalStack::install(&outer);
+        drop(SignalStack::install(&inner));
+        assert_eq!(in_force(), outer.stack());
+        let ours = SignalStack::install(&inner);
+        // SAFETY: what was in force before any of these.
+        unsafe { libc::sigaltstack(&before.before, std::ptr::null_mut()) };
+        drop(ours);
+        assert_eq!(in_force(), others);
+        drop(before);
+        assert_eq!(in_force(), others);
     }
 }

@@ -283,6 +283,9 @@ impl Explorer {
                 run.problem = Some(Problem::LeftOver(left));
             }
         }
+        if run.problem.is_some() {
+            run.leave_behind(worker);
+        }
         let titles = run.titles();
         let old = run.take();
         drop(run);
@@ -339,8 +342,9 @@ impl Explorer {
         run.main_is_over = true;
         if let Err(payload) = result {
             run.fail(Problem::Panic(super::quiet::told_of(1, &*payload)));
-            drop(run);
-            crate::report::discard_payload(payload);
+            // No goroutine is left to run its destructor, which may wait: it is leaked with the rest. The usual ones are texts.
+            let is_text = payload.is::<String>() || payload.is::<&str>();
+            if is_text { drop(payload) } else { std::mem::forget(payload) }
         }
     }
 

@@ -33,7 +33,9 @@
 //! [`race::Cell`](crate::race::Cell).
 //!
 //! The closure is called for each schedule, so what the goroutines share is to be made within it. What it returns to
-//! should be as it was: `static`s and thread-locals keep their values from one schedule to the next.
+//! should be as it was: `static`s and thread-locals keep their values from one schedule to the next. A schedule that fails
+//! ends where it stands: its goroutines never go on, and what they hold remains held, such as a `static` lock, or a
+//! borrowed thread-local of the calling thread.
 //!
 //! | | within |
 //! | --- | --- |

@@ -14,8 +14,9 @@ use crate::sched::g::{G, RunState};
 use crate::sched::worker::Worker;
 use std::mem::{replace, take};
 use std::panic::Location;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Who does so many steps in a row while others could run counts as waiting for them: it spins, perhaps.
 const FAIR_STEPS: u32 = 300;
@@ -312,6 +313,20 @@ impl Run {
             worker.unpark_local(unsafe { self.strand(id).g.as_ref() });
         }
         !settled.is_empty()
+    }
+
+    /// After a failure: who has not ended stays where it is for ever, whoever wakes it from now on, in another schedule or
+    /// check. It counts as one that keeps its thread, so nobody puts it among those who are ready; to dumps and to the search
+    /// for leaks it is no more (others have its number); and thread-locals that point into its stack are no reason for others
+    /// to keep their thread.
+    pub(super) fn leave_behind(&self, worker: &Worker) {
+        for strand in self.strands.iter().filter(|strand| !strand.has_ended) {
+            // SAFETY: it has not ended.
+            let pinned = unsafe { strand.g.as_ref() }.pinned(worker);
+            pinned.state.set(RunState::ParkedInPlace);
+            pinned.g.store(null_mut(), Relaxed);
+            worker.scanner.borrow_mut().retire(pinned.stack_bounds.get());
+        }
     }
 
     // ---- for reports ----

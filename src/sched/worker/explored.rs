@@ -1,10 +1,30 @@
 //! A worker in the hands of an explorer: it starts goroutines at once, and runs them when it is told to.
 
 use super::super::g::{G, GRef};
-use super::{Kind, Worker};
+use super::{Kind, Worker, WorkerShared};
+use crate::tsan;
+use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+/// Those that are the home of goroutines which a failed check has left behind: nobody must find these in the inbox of a
+/// regular worker. An explorer lets them lie.
+static SPARE_OF_EXPLORERS: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
+
+impl WorkerShared {
+    /// For an explorer, which can have one that another explorer left behind.
+    pub(crate) fn acquire_for_explorer() -> io::Result<&'static Self> {
+        let _quiet = tsan::quiet();
+        let spare = SPARE_OF_EXPLORERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.map_or_else(Self::acquire, Ok)
+    }
+
+    pub(super) fn release_to_explorers(&'static self) {
+        SPARE_OF_EXPLORERS.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+    }
+}
 
 impl Worker {
     #[inline(always)]
