@@ -531,18 +531,18 @@ pub(crate) fn yield_now() {
         Some(_) if observe::is_explored() => {
             observe::touch(Op::Yield, &());
         }
-        Some((worker, g)) => yield_goroutine(worker, g),
+        Some((worker, g)) => yield_goroutine(worker, g, true),
         None => std::thread::yield_now(),
     }
 }
 
 #[inline(always)]
-pub(crate) fn yield_goroutine(worker: &Worker, g: &G) {
+fn yield_goroutine(worker: &Worker, g: &G, wants_to: bool) {
     let pinned = g.pinned(worker);
     if keep_thread::reason_to(worker, g, pinned).is_some() {
         return;
     }
-    worker.push_yielded(g);
+    worker.push_yielded(g, wants_to);
     switch_out(pinned, RunState::Ready);
 }
 
@@ -583,7 +583,7 @@ fn budget_is_spent(worker: &Worker) -> bool {
         && (!is_watched || worker.next_random().is_multiple_of(BUDGET))
         && worker.must_let_go()
     {
-        yield_goroutine(worker, g);
+        yield_goroutine(worker, g, false);
     }
     is_watched
 }

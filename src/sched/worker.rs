@@ -1,12 +1,6 @@
 //! A worker: an OS thread that runs goroutines, with its queues, timers, stacks and poller.
 //!
-//! # Order of work
-//! A worker takes, in this order: goroutines that others woke (inbox → ready queue), its ready queue
-//! (who was woken before who yielded, see `ready`), its fresh work (last in, first out: a tree of spawns runs depth-first and in
-//! little memory), the injector, and then what it can steal. Three rules keep that fair:
-//! - Every `FAIR_TICK`th turn it looks at the clock (for timers and deferred calls), the injector, and the *oldest* of its fresh work first.
-//! - After a yield one fresh goroutine goes first, so that yielding in a loop lets new work start.
-//! - A goroutine's slice ends at the latest when its budget of operations is spent (`park::spend_budget`).
+//! In what order it takes goroutines: `order`.
 //!
 //! # What belongs to whom
 //! `Worker` is the thread's own and never leaves it; `WorkerShared` is what others may touch. The latter
@@ -14,6 +8,7 @@
 //! delivery finds the goroutine ended and does nothing.
 
 mod explored;
+mod order;
 mod placement;
 mod ready;
 mod search;
@@ -43,15 +38,6 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// How many turns may pass before the clock, the injector and the oldest work get theirs. A prime, as in
-/// Go's `schedtick`, so that it does not fall in step with a pattern of the program's.
-const FAIR_TICK: u32 = 61;
-
-/// As many fresh goroutines as Go keeps in a worker's own queue.
-const CROWD: usize = 256;
-/// So many are started in a row, at most, while others could run: a millisecond or two.
-const MOST_IN_A_ROW: usize = 1 << 14;
 
 /// Numbers that the home worker writes and others read. All are only ever written by the home worker.
 #[derive(Default)]
@@ -327,10 +313,11 @@ pub(crate) struct Worker {
     lend_again: Cell<Option<Instant>>,
     /// The slice that goes on although fresh goroutines wait, and since when they are offered to thieves.
     offered: Cell<Option<(u64, Instant)>>,
-    /// How many fresh goroutines, the oldest, go before all others.
-    fresh_due: Cell<usize>,
+    /// How many fresh goroutines go before all others, and since when.
+    fresh_due: Cell<(usize, Option<Instant>)>,
     /// How many go before those who have yielded.
     fresh_first: Cell<usize>,
+    fresh_seen: Cell<order::FreshSeen>,
     searching: Cell<bool>,
     /// The last theft, until it is judged.
     haul: Cell<Option<search::Haul>>,
@@ -434,8 +421,9 @@ impl Worker {
             shares_out: Cell::new(false),
             lend_again: Cell::new(None),
             offered: Cell::new(None),
-            fresh_due: Cell::new(0),
+            fresh_due: Cell::new((0, None)),
             fresh_first: Cell::new(0),
+            fresh_seen: Cell::default(),
             searching: Cell::new(false),
             haul: Cell::new(None),
             steal_again: Cell::new(None),
@@ -537,66 +525,6 @@ impl Worker {
 
     // ---- queues ----
 
-    fn next(&self) -> Option<Next> {
-        let tick = self.tick.get().wrapping_add(1);
-        self.tick.set(tick);
-        if tick.is_multiple_of(FAIR_TICK) {
-            if self.watched.get() || crate::debug::waits::are_timed() {
-                self.look_who_watches(false);
-            }
-            self.fire_timers();
-            self.start_due_calls();
-            if self.fresh_due.get() == 0 {
-                self.fresh_due.set(if self.own_fresh() > CROWD { self.part_of_fresh() } else { 1 });
-            }
-        }
-        if self.fresh_due.get() > 0 {
-            self.fresh_due.set(self.fresh_due.get() - 1);
-            match self.oldest_fresh() {
-                Some(g) => return Some(Next::Fresh(g)),
-                None => self.fresh_due.set(0),
-            }
-        }
-        if self.shared.has_deliveries() {
-            self.drain_inbox();
-        }
-        if self.fresh_first.get() > 0 && !self.ready.borrow().has_woken() {
-            self.fresh_first.set(self.fresh_first.get() - 1);
-            if self.has_own_fresh()
-                && let Some(g) = self.newest_fresh()
-            {
-                return Some(Next::Fresh(g));
-            }
-        }
-        let ready = self.ready.borrow_mut().pop();
-        match ready {
-            Some(g) => Some(Next::Started(g)),
-            None => self.newest_fresh().or_else(|| self.take_injected()).map(Next::Fresh),
-        }
-    }
-
-    /// What waits for the longest: the injector's first, then the far end of the own deque.
-    fn oldest_fresh(&self) -> Option<GRef> {
-        // By turns, so that neither kind starves the other.
-        let local_turn = (self.tick.get() / FAIR_TICK).is_multiple_of(2);
-        if (local_turn || self.is_dedicated())
-            && let Some(g) = self.pop_local_fresh()
-        {
-            return Some(g);
-        }
-        if self.is_dedicated() {
-            return None;
-        }
-        self.scheduler.take_starved().or_else(|| self.take_injected()).or_else(|| self.shared.stealer.steal().success())
-    }
-
-    fn take_injected(&self) -> Option<GRef> {
-        if self.is_dedicated() || self.scheduler.injector.is_empty() {
-            return None;
-        }
-        steal_until_decided(|| self.scheduler.injector.steal_batch_with_limit_and_pop(&self.deque, 32))
-    }
-
     pub(crate) fn count_spawn(&self) {
         Counters::bump(&self.shared.counters.spawned);
     }
@@ -614,15 +542,6 @@ impl Worker {
         let Counters { started, finished, .. } = &*self.shared.counters;
         finished.store(finished.load(Ordering::Relaxed) - 1, Ordering::Release);
         started.store(started.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    /// The running goroutine yields.
-    pub(crate) fn push_yielded(&self, g: &G) {
-        self.ready.borrow_mut().push_yielded(NonNull::from(g));
-        if self.has_own_fresh() {
-            self.fresh_first.set(self.own_fresh().min(self.part_of_fresh()));
-        }
-        Counters::bump(&self.shared.counters.yields);
     }
 
     /// Started goroutines that would run next.

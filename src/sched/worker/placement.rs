@@ -144,17 +144,6 @@ impl Worker {
         !self.deque.is_empty() || !self.local_fresh.borrow().is_empty()
     }
 
-    /// How many fresh goroutines wait here.
-    pub(super) fn own_fresh(&self) -> usize {
-        self.deque.len() + self.local_fresh.borrow().len()
-    }
-
-    /// How many of them are to be started in a row, where they are many: fewer than there are, so that others have their
-    /// turn soon, and a part of them all, so that they do not become ever more.
-    pub(super) fn part_of_fresh(&self) -> usize {
-        (self.own_fresh() / 4).clamp(super::CROWD, super::MOST_IN_A_ROW)
-    }
-
     pub(super) fn newest_fresh(&self) -> Option<GRef> {
         self.pop_local_fresh().or_else(|| {
             if self.deque.is_empty() {

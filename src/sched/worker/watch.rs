@@ -15,7 +15,8 @@
 //! which has room for that.
 
 use super::super::g::{G, RunState};
-use super::{FAIR_TICK, Worker};
+use super::Worker;
+use super::order::FAIR_TICK;
 use crate::debug::waits;
 use crate::park::WaitReason;
 use std::collections::{HashMap, VecDeque};

@@ -1,0 +1,159 @@
+//! In what order a worker takes goroutines.
+//!
+//! First those that others woke (inbox → ready queue), its ready queue (who was woken before who yielded, see `ready`), its
+//! fresh work (last in, first out: a tree of spawns runs depth-first and in little memory), the injector, and then what it
+//! can steal. These rules keep that fair:
+//! - Every `FAIR_TICK`th turn it looks at the clock (for timers and deferred calls), the injector, and the *oldest* of its
+//!   fresh work first.
+//! - If there have become more of them from look to look, `STARVED` times in a row, and more than `CROWD`, while nearly all
+//!   turns were others', a quarter of them go first, for `IN_A_ROW` at most: those that can run leave them no room, and go on
+//!   making more. (A dispatcher that starts a goroutine for each message of a sender who never pauses had ten million of them
+//!   waiting within three seconds.) Many fresh ones alone are no reason: in a tree that is computed they wait for good, until
+//!   others are done; to start them would take a stack for each. (Tried: `skynet` and `fib` took ten times as long.)
+//! - Who yields of its own accord goes behind the fresh goroutines that are there, up to `CROWD` or a quarter of them, which go
+//!   behind those who were woken. Who has only spent its budget lets one start: in a tree that is computed all branches yield
+//!   in this way, and they would start each other all at once.
+//! - A goroutine's slice ends at the latest when its budget of operations is spent (`park::spend_budget`).
+
+use super::super::g::{G, GRef};
+use super::{Counters, Next, Worker, steal_until_decided};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+/// How many turns may pass before the clock, the injector and the oldest work get theirs. A prime, as in
+/// Go's `schedtick`, so that it does not fall in step with a pattern of the program's.
+pub(super) const FAIR_TICK: u32 = 61;
+/// As many fresh goroutines as Go keeps in a worker's own queue.
+const CROWD: usize = 256;
+/// So many of `FAIR_TICK` turns for fresh ones are few.
+const FEW: u32 = 8;
+const STARVED: u32 = 4;
+/// For how long fresh ones are started while others could run.
+const IN_A_ROW: Duration = Duration::from_millis(1);
+/// After so many it is looked how long that has been.
+const LOOK: usize = 16;
+
+/// What was seen of the fresh goroutines at the last look around, and since.
+#[derive(Clone, Copy, Default)]
+pub(super) struct FreshSeen {
+    /// How many have had their turn since, because nobody else could run.
+    turns: u32,
+    count: usize,
+    /// For how many looks they have been starved.
+    starved: u32,
+}
+
+impl Worker {
+    pub(super) fn next(&self) -> Option<Next> {
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        if tick.is_multiple_of(FAIR_TICK)
+            && let Some(g) = self.look_around()
+        {
+            return Some(Next::Fresh(g));
+        }
+        if self.fresh_due.get().0 > 0
+            && let Some(g) = self.one_that_is_due()
+        {
+            return Some(Next::Fresh(g));
+        }
+        if self.shared.has_deliveries() {
+            self.drain_inbox();
+        }
+        if self.fresh_first.get() > 0 && !self.ready.borrow().has_woken() {
+            self.fresh_first.set(self.fresh_first.get() - 1);
+            if self.has_own_fresh()
+                && let Some(g) = self.newest_fresh()
+            {
+                return Some(Next::Fresh(g));
+            }
+        }
+        let ready = self.ready.borrow_mut().pop();
+        if let Some(g) = ready {
+            return Some(Next::Started(g));
+        }
+        let fresh = self.newest_fresh().or_else(|| self.take_injected())?;
+        let seen = self.fresh_seen.get();
+        self.fresh_seen.set(FreshSeen { turns: seen.turns + 1, ..seen });
+        Some(Next::Fresh(fresh))
+    }
+
+    /// What has waited for long: timers, deferred calls, and fresh goroutines.
+    fn look_around(&self) -> Option<GRef> {
+        if self.watched.get() || crate::debug::waits::are_timed() {
+            self.look_who_watches(false);
+        }
+        self.fire_timers();
+        self.start_due_calls();
+        self.look_at_fresh();
+        self.oldest_fresh()
+    }
+
+    /// Whether those that run leave the fresh ones no room.
+    fn look_at_fresh(&self) {
+        let count = self.own_fresh();
+        let FreshSeen { turns, count: before, starved } = self.fresh_seen.get();
+        let starved = if turns < FEW && count > CROWD && count > before { starved + 1 } else { 0 };
+        self.fresh_seen.set(FreshSeen { turns: 0, count, starved });
+        if starved >= STARVED {
+            self.fresh_due.set((self.part_of_fresh(), None));
+        }
+    }
+
+    #[cold]
+    fn one_that_is_due(&self) -> Option<GRef> {
+        let (left, since) = self.fresh_due.get();
+        let mut due = (left - 1, since);
+        if left.is_multiple_of(LOOK) {
+            let now = crate::clock::now();
+            let since = *due.1.get_or_insert(now);
+            if now - since >= IN_A_ROW {
+                due.0 = 0;
+            }
+        }
+        let next = self.newest_fresh();
+        self.fresh_due.set(if next.is_none() { (0, None) } else { due });
+        next
+    }
+
+    /// What waits for the longest: the injector's first, then the far end of the own deque.
+    fn oldest_fresh(&self) -> Option<GRef> {
+        // By turns, so that neither kind starves the other.
+        let local_turn = (self.tick.get() / FAIR_TICK).is_multiple_of(2);
+        if (local_turn || self.is_dedicated())
+            && let Some(g) = self.pop_local_fresh()
+        {
+            return Some(g);
+        }
+        if self.is_dedicated() {
+            return None;
+        }
+        self.scheduler.take_starved().or_else(|| self.take_injected()).or_else(|| self.shared.stealer.steal().success())
+    }
+
+    pub(super) fn take_injected(&self) -> Option<GRef> {
+        if self.is_dedicated() || self.scheduler.injector.is_empty() {
+            return None;
+        }
+        steal_until_decided(|| self.scheduler.injector.steal_batch_with_limit_and_pop(&self.deque, 32))
+    }
+
+    /// How many fresh goroutines wait here.
+    fn own_fresh(&self) -> usize {
+        self.deque.len() + self.local_fresh.borrow().len()
+    }
+
+    /// How many of them are to be started in a row, where they are many: a part of them all, so that they do not become
+    /// ever more.
+    fn part_of_fresh(&self) -> usize {
+        (self.own_fresh() / 4).max(CROWD)
+    }
+
+    /// The running goroutine yields: because it wants to, or only since its budget is spent.
+    pub(crate) fn push_yielded(&self, g: &G, wants_to: bool) {
+        self.ready.borrow_mut().push_yielded(NonNull::from(g));
+        let many = wants_to && self.has_own_fresh();
+        self.fresh_first.set(if many { self.own_fresh().min(self.part_of_fresh()) } else { 1 });
+        Counters::bump(&self.shared.counters.yields);
+    }
+}
