@@ -152,8 +152,9 @@ impl Worker {
     /// The running goroutine yields: because it wants to, or only since its budget is spent.
     pub(crate) fn push_yielded(&self, g: &G, wants_to: bool) {
         self.ready.borrow_mut().push_yielded(NonNull::from(g));
-        let many = wants_to && self.has_own_fresh();
-        self.fresh_first.set(if many { self.own_fresh().min(self.part_of_fresh()) } else { 1 });
+        if self.has_own_fresh() {
+            self.fresh_first.set(if wants_to { self.own_fresh().min(self.part_of_fresh()) } else { 1 });
+        }
         Counters::bump(&self.shared.counters.yields);
     }
 }
