@@ -129,6 +129,7 @@ fn who_yields_goes_behind_what_it_has_started() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer can watch some 11,500 goroutines at once")]
 fn who_starts_many_and_yields_does_not_leave_ever_more_behind() {
     let most = most_unstarted(|start| {
         for _ in 0..1000 {
@@ -140,6 +141,7 @@ fn who_starts_many_and_yields_does_not_leave_ever_more_behind() {
 }
 
 #[test]
+#[cfg_attr(lisle_tsan, ignore = "ThreadSanitizer can watch some 11,500 goroutines at once")]
 fn those_who_wake_each_other_all_the_time_do_not_keep_others_from_being_started() {
     for (per_message, limit) in [(1, 2_000), (20, 20_000)] {
         let most = most_unstarted(|start| {
