@@ -104,7 +104,8 @@ pub fn park_timeout(timeout: Duration) {
     crate::park::park_for_user(crate::clock::deadline(timeout));
 }
 
-/// Lets the other goroutines of this worker run, and then goes on. Needed only in loops that compute for
+/// Lets the other goroutines of this worker run, and those start that are waiting to be started here, and then goes on. (Of
+/// very many that were to be started, more than 256, a quarter.) Needed only in loops that compute for
 /// long: every wait lets others run anyway. Does nothing where a goroutine must not switch (see
 /// [`no_switch`]). On an OS thread it is [`std::thread::yield_now`].
 #[inline(always)]
