@@ -313,8 +313,10 @@ pub(crate) struct Worker {
     lend_again: Cell<Option<Instant>>,
     /// The slice that goes on although fresh goroutines wait, and since when they are offered to thieves.
     offered: Cell<Option<(u64, Instant)>>,
-    /// How many fresh goroutines go before all others, and since when.
-    fresh_due: Cell<(usize, Option<Instant>)>,
+    /// How many fresh goroutines go before all others.
+    fresh_due: Cell<usize>,
+    /// The fresh goroutines are starved until they are so many; 0: they are not.
+    starved_until: Cell<usize>,
     /// How many go before those who have yielded.
     fresh_first: Cell<usize>,
     fresh_seen: Cell<order::FreshSeen>,
@@ -421,7 +423,8 @@ impl Worker {
             shares_out: Cell::new(false),
             lend_again: Cell::new(None),
             offered: Cell::new(None),
-            fresh_due: Cell::new((0, None)),
+            fresh_due: Cell::new(0),
+            starved_until: Cell::new(0),
             fresh_first: Cell::new(0),
             fresh_seen: Cell::default(),
             searching: Cell::new(false),

@@ -6,10 +6,11 @@
 //! - Every `FAIR_TICK`th turn it looks at the clock (for timers and deferred calls), the injector, and the *oldest* of its
 //!   fresh work first.
 //! - If there have become more of them from look to look, `STARVED` times in a row, and more than `CROWD`, while nearly all
-//!   turns were others', a quarter of them go first, for `IN_A_ROW` at most: those that can run leave them no room, and go on
-//!   making more. (A dispatcher that starts a goroutine for each message of a sender who never pauses had ten million of them
-//!   waiting within three seconds.) Many fresh ones alone are no reason: in a tree that is computed they wait for good, until
-//!   others are done; to start them would take a stack for each. (Tried: `skynet` and `fib` took ten times as long.)
+//!   turns were others', one of 64 of them goes before the next that is ready, until they are half as many: those that can run
+//!   leave them no room, and go on making more. (A dispatcher that starts a goroutine for each message of a sender who never
+//!   pauses had ten million of them waiting within three seconds.) However many a turn makes, there are no more than 64 times
+//!   that in the end. Many fresh ones alone are no reason: in a tree that is computed they wait for good, until others are
+//!   done; to start them would take a stack for each. (Tried: `skynet` and `fib` took ten times as long.)
 //! - Who yields of its own accord goes behind the fresh goroutines that are there, up to `CROWD` or a quarter of them, which go
 //!   behind those who were woken. Who has only spent its budget lets one start: in a tree that is computed all branches yield
 //!   in this way, and they would start each other all at once.
@@ -18,7 +19,6 @@
 use super::super::g::{G, GRef};
 use super::{Counters, Next, Worker, steal_until_decided};
 use std::ptr::NonNull;
-use std::time::Duration;
 
 /// How many turns may pass before the clock, the injector and the oldest work get theirs. A prime, as in
 /// Go's `schedtick`, so that it does not fall in step with a pattern of the program's.
@@ -28,10 +28,6 @@ const CROWD: usize = 256;
 /// So many of `FAIR_TICK` turns for fresh ones are few.
 const FEW: u32 = 8;
 const STARVED: u32 = 4;
-/// For how long fresh ones are started while others could run.
-const IN_A_ROW: Duration = Duration::from_millis(1);
-/// After so many it is looked how long that has been.
-const LOOK: usize = 16;
 
 /// What was seen of the fresh goroutines at the last look around, and since.
 #[derive(Clone, Copy, Default)]
@@ -52,7 +48,7 @@ impl Worker {
         {
             return Some(Next::Fresh(g));
         }
-        if self.fresh_due.get().0 > 0
+        if self.fresh_due.get() > 0
             && let Some(g) = self.one_that_is_due()
         {
             return Some(Next::Fresh(g));
@@ -70,6 +66,9 @@ impl Worker {
         }
         let ready = self.ready.borrow_mut().pop();
         if let Some(g) = ready {
+            if self.starved_until.get() > 0 {
+                self.fresh_due.set((self.own_fresh() / 64).max(1));
+            }
             return Some(Next::Started(g));
         }
         let fresh = self.newest_fresh().or_else(|| self.take_injected())?;
@@ -93,26 +92,20 @@ impl Worker {
     fn look_at_fresh(&self) {
         let count = self.own_fresh();
         let FreshSeen { turns, count: before, starved } = self.fresh_seen.get();
-        let starved = if turns < FEW && count > CROWD && count > before { starved + 1 } else { 0 };
-        self.fresh_seen.set(FreshSeen { turns: 0, count, starved });
-        if starved >= STARVED {
-            self.fresh_due.set((self.part_of_fresh(), None));
+        let mut starved = if turns < FEW && count > CROWD && count > before { starved + 1 } else { 0 };
+        if count <= self.starved_until.get() {
+            self.starved_until.set(0);
+        } else if starved >= STARVED {
+            self.starved_until.set(count / 2);
+            starved = 0;
         }
+        self.fresh_seen.set(FreshSeen { turns: 0, count, starved });
     }
 
     #[cold]
     fn one_that_is_due(&self) -> Option<GRef> {
-        let (left, since) = self.fresh_due.get();
-        let mut due = (left - 1, since);
-        if left.is_multiple_of(LOOK) {
-            let now = crate::clock::now();
-            let since = *due.1.get_or_insert(now);
-            if now - since >= IN_A_ROW {
-                due.0 = 0;
-            }
-        }
         let next = self.newest_fresh();
-        self.fresh_due.set(if next.is_none() { (0, None) } else { due });
+        self.fresh_due.set(if next.is_none() { 0 } else { self.fresh_due.get() - 1 });
         next
     }
 
