@@ -257,7 +257,7 @@ impl Worker {
 /// two that belong together stay together. (Four senders and four receivers without a buffer were shared out unevenly in 26 of
 /// 60 runs, and then took eight times as long for a message; now in 5.)
 fn haul_of(fresh: usize) -> usize {
-    (fresh / 2 & !1).clamp(1, MOST_STOLEN)
+    ((fresh / 2) & !1).clamp(1, MOST_STOLEN)
 }
 
 /// What a theft brought.
