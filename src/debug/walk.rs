@@ -130,6 +130,8 @@ impl Here {
     /// Whoever made it has not returned.
     #[inline(always)]
     pub(crate) unsafe fn with_known<R>(&self, f: impl FnOnce(&Addresses) -> R) -> Option<R> {
+        // What a thread has walked is shared by its goroutines.
+        let _quiet = crate::tsan::quiet();
         let bounds = bounds_of_caller().filter(|bounds| bounds.contains(&self.from.sp))?;
         // SAFETY: as the caller promises, these frames are in use.
         unsafe { known_walks::with_known(&self.from, bounds.end, self.place, f) }
@@ -140,6 +142,7 @@ impl Here {
     /// # Safety
     /// Whoever made it has not returned.
     pub(crate) unsafe fn addresses(&self) -> Addresses {
+        let _quiet = crate::tsan::quiet();
         // SAFETY: as the caller promises.
         let walk = |notes: &mut Notes| unsafe { self.walk(notes) };
         let mut notes = Notes::new(self.from);
