@@ -374,16 +374,11 @@ pub(crate) fn ending(g: &G, scope: usize) {
 #[inline(never)]
 fn tell_ending(g: &G, scope: usize) {
     reach(At { op: Op::End, object: address(g), other: scope, location: g.created_at });
+    // ThreadSanitizer hears of that by the goroutine's result.
+    detector::with_current(|detector, me| detector.apply(me, Edge::Release(address(g))));
     if scope != 0 {
-        // Of the end itself ThreadSanitizer hears by the goroutine's result; the scope's count of them is kept quietly.
-        tsan::tell(Edge::Release(scope));
+        tell(Edge::Release(scope));
     }
-    detector::with_current(|detector, me| {
-        detector.apply(me, Edge::Release(address(g)));
-        if scope != 0 {
-            detector.apply(me, Edge::Release(scope));
-        }
-    });
 }
 
 /// It has ended, and its result been dropped if nobody wanted it.

@@ -1,5 +1,8 @@
 //! Schedules under control: what is found, and how it is told.
 
+mod common;
+
+use common::{is_child, line_of_child, wait_while_unwinding};
 use lisle::channel::{bounded, unbounded};
 use lisle::race::Cell;
 use lisle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -326,20 +329,7 @@ fn goroutines_are_numbered_from_one_in_each_schedule() {
 
 #[test]
 fn a_wait_while_unwinding_that_needs_the_others_is_told() {
-    struct Waits<'a>(&'a WaitGroup);
-    impl Drop for Waits<'_> {
-        fn drop(&mut self) {
-            self.0.wait();
-        }
-    }
-    let failure = Config::new()
-        .explore(|| {
-            let group = WaitGroup::new();
-            group.go(|| ());
-            let _waits = Waits(&group);
-            panic!("and unwinds");
-        })
-        .expect_err("it panics");
+    let failure = Config::new().explore(wait_while_unwinding).expect_err("it panics");
     assert!(matches!(failure.kind(), FailureKind::Unsupported), "{failure}");
     assert!(failure.message().contains("it is unwinding from a panic"), "{failure}");
 }
@@ -357,27 +347,6 @@ fn calls_that_never_come_may_wait_in_their_destructors() {
         let joins = Joins(Some(go(move || assert!(receiver.recv().is_err()))));
         lisle::time::after_func(std::time::Duration::from_secs(1), move || drop((sender, joins))).detach();
     });
-}
-
-/// Runs this test of ours as a process, until it writes such a line to stderr.
-fn line_of_child(test: &str, is_wanted: impl Fn(&str) -> bool) -> String {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-    let mut child = Command::new(std::env::current_exe().expect("we are running"))
-        .args(["--exact", test, "--nocapture"])
-        .env("LISLE_TEST_CHILD", "1")
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a child process");
-    let errors = BufReader::new(child.stderr.take().expect("a pipe"));
-    let line = errors.lines().map_while(Result::ok).find(|line| is_wanted(line));
-    child.kill().expect("it waits for ever");
-    child.wait().expect("it is gone");
-    line.expect("it is told")
-}
-
-fn is_child() -> bool {
-    std::env::var_os("LISLE_TEST_CHILD").is_some()
 }
 
 /// The one wait that nobody can look into.

@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::{in_child, stderr};
+use common::{in_child, stderr, wait_while_unwinding};
 use lisle::channel::unbounded;
-use lisle::sync::WaitGroup;
 use lisle::testing::{Config, FailureKind, check};
 use lisle::{go, scope};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,20 +104,8 @@ fn a_panic_whose_payload_waits_in_its_destructor_is_a_failure_as_others_are() {
 
 #[test]
 fn a_check_can_be_made_after_one_that_broke_off_an_unwinding() {
-    struct Waits<'a>(&'a WaitGroup);
-    impl Drop for Waits<'_> {
-        fn drop(&mut self) {
-            self.0.wait();
-        }
-    }
-    let broken = || {
-        let group = WaitGroup::new();
-        group.go(|| ());
-        let _waits = Waits(&group);
-        panic!("and unwinds");
-    };
     for _ in 0..2 {
-        let failure = Config::new().explore(broken).expect_err("it panics");
+        let failure = Config::new().explore(wait_while_unwinding).expect_err("it panics");
         assert_eq!(failure.kind(), FailureKind::Unsupported, "{failure}");
         check(|| assert_eq!(go(|| 1).join().unwrap(), 1));
     }

@@ -110,11 +110,12 @@ fn look_each_second() {
 impl Looked {
     /// What is to be told of it.
     fn look(&mut self) -> Option<String> {
-        let (steps, call) = (self.pulse.steps.load(Relaxed), system_call(self.pulse.thread));
+        let steps = self.pulse.steps.load(Relaxed);
         if steps != self.seen {
             (self.seen, self.looks, self.calls, self.is_told) = (steps, 0, 0, false);
             return None;
         }
+        let call = system_call(self.pulse.thread);
         self.looks += 1;
         self.calls = if call.is_some() { self.calls + 1 } else { 0 };
         let is_stuck = self.looks >= PATIENCE || self.calls >= PATIENCE_IN_A_CALL;

@@ -1,7 +1,8 @@
 //! What several test files share.
 #![allow(dead_code, unreachable_pub)]
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const MARK: &str = "LISLE_TEST_CHILD";
@@ -9,7 +10,7 @@ const MARK: &str = "LISLE_TEST_CHILD";
 /// For tests of fatal paths: in the parent, runs the same test in a child process and returns what became
 /// of it; in the child, returns `None`, and the test goes on to its fatal deed.
 pub fn in_child(test: &str, environment: &[(&str, &str)]) -> Option<Output> {
-    if std::env::var_os(MARK).is_some() {
+    if is_child() {
         // A shell's background jobs ignore these, and their children inherit it.
         for signal in [libc::SIGINT, libc::SIGQUIT] {
             // SAFETY: the default action replaces "ignore", before anybody could have a handler.
@@ -17,13 +18,43 @@ pub fn in_child(test: &str, environment: &[(&str, &str)]) -> Option<Output> {
         }
         return None;
     }
-    let output = Command::new(std::env::current_exe().expect("we are running"))
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(MARK, "1")
-        .envs(environment.iter().copied())
-        .output()
-        .expect("a child process");
-    Some(output)
+    Some(child(test).envs(environment.iter().copied()).output().expect("a child process"))
+}
+
+/// Whether this is such a child process.
+pub fn is_child() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
+/// The same test as a child process, not started yet.
+fn child(test: &str) -> Command {
+    let mut child = Command::new(std::env::current_exe().expect("we are running"));
+    child.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(MARK, "1");
+    child
+}
+
+/// The first such line that the same test, as a child process, writes to stderr; then it is ended.
+pub fn line_of_child(test: &str, is_wanted: impl Fn(&str) -> bool) -> String {
+    let mut child = child(test).stderr(Stdio::piped()).spawn().expect("a child process");
+    let errors = BufReader::new(child.stderr.take().expect("a pipe"));
+    let line = errors.lines().map_while(Result::ok).find(|line| is_wanted(line));
+    child.kill().expect("it waits for ever");
+    child.wait().expect("it is gone");
+    line.expect("it is told")
+}
+
+/// Panics, and waits for a goroutine while it unwinds.
+pub fn wait_while_unwinding() {
+    struct Waits<'a>(&'a lisle::sync::WaitGroup);
+    impl Drop for Waits<'_> {
+        fn drop(&mut self) {
+            self.0.wait();
+        }
+    }
+    let group = lisle::sync::WaitGroup::new();
+    group.go(|| ());
+    let _waits = Waits(&group);
+    panic!("and unwinds");
 }
 
 pub fn stderr(output: &Output) -> String {

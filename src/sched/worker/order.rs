@@ -27,6 +27,7 @@ pub(super) const FAIR_TICK: u32 = 61;
 const CROWD: usize = 256;
 /// So many of `FAIR_TICK` turns for fresh ones are few.
 const FEW: u32 = 8;
+/// After so many looks at which they had few turns and had become more, fresh ones are starved.
 const STARVED: u32 = 4;
 
 /// What was seen of the fresh goroutines at the last look around, and since.
@@ -136,17 +137,13 @@ impl Worker {
         self.deque.len() + self.local_fresh.borrow().len()
     }
 
-    /// How many of them are to be started in a row, where they are many: a part of them all, so that they do not become
-    /// ever more.
-    fn part_of_fresh(&self) -> usize {
-        (self.own_fresh() / 4).max(CROWD)
-    }
-
     /// The running goroutine yields: because it wants to, or only since its budget is spent.
     pub(crate) fn push_yielded(&self, g: &G, wants_to: bool) {
         self.ready.borrow_mut().push_yielded(NonNull::from(g));
         if self.has_own_fresh() {
-            self.fresh_first.set(if wants_to { self.own_fresh().min(self.part_of_fresh()) } else { 1 });
+            let all = self.own_fresh();
+            // A part of them all, where they are many, so that they do not become ever more.
+            self.fresh_first.set(if wants_to { all.min(CROWD.max(all / 4)) } else { 1 });
         }
         Counters::bump(&self.shared.counters.yields);
     }
