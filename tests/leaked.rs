@@ -99,7 +99,8 @@ tests! {
         one_that_wants_its_own_lock
         two_with_two_locks
         a_select_of_what_nobody_sends_on
-        one_that_waits_for_a_context_that_only_it_can_cancel;
+        one_that_waits_for_a_context_that_only_it_can_cancel
+        one_although_heaps_have_neighbours_that_look_like_a_part_of_them;
     not_found:
         a_sender_in_a_static
         a_sender_in_a_box_of_a_static
@@ -174,6 +175,43 @@ mod programs {
     pub(super) fn two_that_wait_for_each_other() {
         assert_leaked(pair, "the second of two");
         look_until_leaked("the first of two");
+    }
+
+    /// Puts memory right before each heap that begins at a multiple of 64 MiB, in place of what nobody can use there: the system
+    /// then shows both as one part. Says before how many.
+    fn make_neighbours() -> usize {
+        const HEAP_ALIGN: usize = 64 << 20;
+        const LENGTH: usize = 64 * 1024;
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let address = |text: &str| usize::from_str_radix(text, 16).unwrap();
+        let bounds = |line: &str| {
+            line.split_once(' ').unwrap().0.split_once('-').map(|(a, b)| (address(a), address(b))).unwrap()
+        };
+        let mut made = 0;
+        for (before, line) in maps.lines().zip(maps.lines().skip(1)) {
+            let ((start, _), (before_start, before_end)) = (bounds(line), bounds(before));
+            let is_heap = start.is_multiple_of(HEAP_ALIGN) && line.contains(" rw-p ") && line.ends_with(" 0 ");
+            let room = if before.contains(" ---p ") { start - before_start } else { start - before_end };
+            if !is_heap || room < LENGTH {
+                continue;
+            }
+            let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            let flags = flags | libc::MAP_NORESERVE | libc::MAP_FIXED;
+            let at = std::ptr::without_provenance_mut(start - LENGTH);
+            // SAFETY: a new mapping where nothing is, or what another heap has reserved and does not come to use here.
+            assert_ne!(unsafe { libc::mmap(at, LENGTH, access, flags, -1, 0) }, libc::MAP_FAILED);
+            made += 1;
+        }
+        made
+    }
+
+    pub(super) fn one_although_heaps_have_neighbours_that_look_like_a_part_of_them() {
+        // The workers' heaps are made, and this thread's.
+        (0..LEAKS).for_each(|_| receive_from_itself());
+        look_until_leaked("receives from itself");
+        assert_ne!(make_neighbours(), 0, "{}", std::fs::read_to_string("/proc/self/maps").unwrap());
+        (0..LEAKS).for_each(|_| send_to_itself());
+        look_until_leaked("sends to itself");
     }
 
     #[inline(never)]

@@ -5,7 +5,7 @@
 
 use crate::sched::g::G;
 use crate::sched::worker::Worker;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, compiler_fence};
 
@@ -58,8 +58,8 @@ impl From<Option<Arc<str>>> for Text {
 }
 
 thread_local! {
-    /// Those of a plain OS thread.
-    static OF_THREAD: RefCell<Text> = const { RefCell::new(Text::none()) };
+    /// Those of a plain OS thread. (Not a `Text`: the scan looks at each word of a thread-local.)
+    static OF_THREAD: Cell<Option<Arc<str>>> = const { Cell::new(None) };
 }
 
 /// Those of the running goroutine, if it has any.
@@ -71,7 +71,12 @@ pub(crate) fn of(worker: &Worker, g: &G) -> Option<Arc<str>> {
 /// Those of the calling thread, which runs no goroutine, if it has any.
 #[cold]
 pub(crate) fn of_thread() -> Option<Arc<str>> {
-    OF_THREAD.try_with(|labels| labels.borrow().owner.clone()).ok().flatten()
+    let copy = |labels: &Cell<Option<Arc<str>>>| {
+        let own = labels.take();
+        labels.set(own.clone());
+        own
+    };
+    OF_THREAD.try_with(copy).ok().flatten()
 }
 
 /// Copies the bytes of those of `g`, which the caller has interrupted, into `out`: as many whole pairs as there is room
@@ -105,7 +110,7 @@ fn replace_own(place: &RefCell<Text>, labels: Text) -> Text {
 fn replace(labels: Text) -> Text {
     Worker::with_current(|worker| match crate::park::running(worker) {
         Some((worker, g)) => replace_own(&g.pinned(worker).labels, labels),
-        None => OF_THREAD.try_with(|of_thread| of_thread.replace(labels)).unwrap_or_default(),
+        None => Text::from(OF_THREAD.try_with(|of_thread| of_thread.replace(labels.owner)).ok().flatten()),
     })
 }
 

@@ -38,7 +38,7 @@ use super::scopes::Scopes;
 use super::unwind::{self, Cache, End, Registers, StackMemory};
 use crate::park::{MARK, WaitReason};
 use crate::sched::g::{Extra, G, Pinned, RunState, TaskVTable};
-use crate::sched::task::JOINER;
+use crate::sched::life::JOINER;
 use crate::sched::watchdog::GoroutineInfo;
 use crate::sched::worker::WorkerShared;
 use crate::stack::{GUARD, RESERVED, cache};
@@ -569,7 +569,7 @@ impl Candidate {
             keeps_thread: if in_place { home.keeps() } else { None },
             address: self.seen.g,
             // Kept as `park::marked` has it.
-            joiner: match header[offset_of!(G, join)] & JOINER {
+            joiner: match word(header, offset_of!(G, life)) & JOINER {
                 0 => 0,
                 _ => word(header, offset_of!(G, joiner)).wrapping_sub(MARK),
             },

@@ -138,14 +138,17 @@ pub(super) struct Map {
     pub(super) is_heap: bool,
 }
 
-/// What can refer to something and is the process's own, by address. `None`: it cannot be told.
+/// What can refer to something and is the process's own, by address; a heap begins a part of its own. `None`: it cannot be
+/// told.
 pub(super) fn maps(into: &mut Array<Map>, text: &mut Array<u8>) -> Option<()> {
     read_file(c"/proc/self/maps", text)?;
     for line in text.as_slice().split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        let map = parse(line)?;
-        if let Some(map) = map {
-            into.push(map).then_some(())?;
+        let Some(mut map) = parse(line)? else { continue };
+        while let Some(at) = super::heap::begins_within(&map) {
+            into.push(Map { end: at, ..map }).then_some(())?;
+            map.start = at;
         }
+        into.push(map).then_some(())?;
     }
     Some(())
 }
