@@ -18,7 +18,8 @@
 //! the loop stands between calls of `measuring_begins` and `measuring_ends`.
 
 use lisle::channel::{Receiver, Sender, bounded};
-use lisle::sync::Mutex;
+use lisle::select;
+use lisle::sync::{Mutex, WaitGroup};
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
 
@@ -27,10 +28,12 @@ type Loop = (&'static str, fn(usize));
 
 const LOOPS: &[Loop] = &[
     ("spawn_join", spawn_join),
+    ("spawn_done", spawn_done),
     ("yield", yield_now),
     ("park_unpark", park_unpark),
     ("send_recv_0", |count| send_recv(0, count)),
     ("send_recv_128", |count| send_recv(128, count)),
+    ("select_3", select_3),
     ("lock_unlock", lock_unlock),
     ("lock_waited", lock_waited),
     ("atomic_add", |count| {
@@ -51,6 +54,19 @@ const LOOPS: &[Loop] = &[
 fn spawn_join(count: usize) {
     for i in 0..count {
         black_box(lisle::go(move || i).join().unwrap());
+    }
+}
+
+/// One turn: a goroutine of a group that is waited for when there are a hundred.
+fn spawn_done(count: usize) {
+    let group = WaitGroup::new();
+    for _ in 0..count / 100 {
+        for i in 0..100 {
+            group.go(move || {
+                black_box(i);
+            });
+        }
+        group.wait();
     }
 }
 
@@ -86,6 +102,21 @@ fn send_recv(capacity: usize, count: usize) {
         black_box(receiver.recv().unwrap());
     }
     other.join().unwrap();
+}
+
+/// One turn: a message on one of three channels, each with a sender of its own.
+fn select_3(count: usize) {
+    let channels = [(); 3].map(|()| bounded(0));
+    let senders = channels.each_ref().map(|(sender, _)| {
+        let sender: Sender<usize> = sender.clone();
+        lisle::go_local(move || (0..count / 3).for_each(|i| sender.send(i).unwrap()))
+    });
+    let [(_, a), (_, b), (_, c)] = &channels;
+    for _ in 0..count / 3 * 3 {
+        let message = select! { recv(a) -> i => i, recv(b) -> i => i, recv(c) -> i => i };
+        black_box(message.unwrap());
+    }
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
 fn lock_unlock(count: usize) {

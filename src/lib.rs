@@ -126,6 +126,7 @@ mod park;
 mod sched_models {
     pub(crate) mod idle;
     pub(crate) mod inbox;
+    pub(crate) mod life;
 }
 #[cfg(all(loom, test))]
 mod loom_models;

@@ -44,7 +44,7 @@ impl Locals {
     }
 
     /// The goroutine ends: `clear`, at no cost for those that have none.
-    #[inline]
+    #[inline(always)]
     fn end(&self) {
         self.gone.set(true);
         if self.values.borrow().is_some() {
@@ -83,12 +83,11 @@ thread_local! {
 }
 
 /// Drops the locals of `g`, which is running and about to end.
+#[inline(always)]
 pub(crate) fn drop_current(g: &G) {
     Worker::with_current(|worker| {
-        if let Some(worker) = worker
-            && g.is_home(worker)
-        {
-            g.pinned(worker).locals.end();
+        if let Some(pinned) = worker.and_then(|worker| g.pinned_at(worker)) {
+            pinned.locals.end();
         }
     });
 }

@@ -1,6 +1,7 @@
 //! The loom models: every interleaving (up to a bound on preemptions) of the wake-up protocols, which are
 //! the very sources that run in production, with loom's atomics under them. Run by `ci/loom`.
 
+use crate::park::refuse_to_spin;
 use crate::sched_models::idle::{Idle, Sleeper};
 use crate::sched_models::inbox::{Inbox, Linked};
 use crate::sync::{Barrier, Condvar, Mutex, Once, RwLock, Semaphore, WaitGroup};
@@ -8,6 +9,8 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use loom::thread;
 use std::ptr::NonNull;
+
+mod life;
 
 fn model(body: impl Fn() + Sync + Send + 'static) {
     bounded_model(3, body);
@@ -529,25 +532,96 @@ fn channel_who_watches_is_told_of_a_partner() {
     });
 }
 
-/// Two channels, and a select that stands in both: whoever takes it from one of them leaves it dead in the other.
+/// Two channels, and a select that stands in both: whoever takes it from one of them leaves it dead in the other. It
+/// spins before it sleeps, and says so before it stands in the first, or only before the second.
 #[test]
 fn channel_select_on_two_channels_gets_one_message_and_loses_none() {
-    bounded_model(2, || {
-        let (first, from_first) = crate::channel::bounded(0);
-        let (second, from_second) = crate::channel::bounded(0);
-        let others = [first, second].map(|sender| thread::spawn(move || sender.send(7).unwrap()));
-        let mut select = crate::channel::Select::new();
-        select.recv(&from_first);
-        select.recv(&from_second);
-        let operation = select.select();
-        let (chosen, other) =
-            if operation.index() == 0 { (&from_first, &from_second) } else { (&from_second, &from_first) };
-        assert_eq!(operation.recv(chosen), Ok(7));
-        assert_eq!(other.recv(), Ok(7));
-        for other in others {
+    for refusals in 0..3 {
+        bounded_model(2, move || {
+            let (first, from_first) = crate::channel::bounded(0);
+            let (second, from_second) = crate::channel::bounded(0);
+            let others = [first, second].map(|sender| thread::spawn(move || sender.send(7).unwrap()));
+            let mut select = crate::channel::Select::new();
+            select.recv(&from_first);
+            select.recv(&from_second);
+            refuse_to_spin(refusals);
+            let operation = select.select();
+            let (chosen, other) =
+                if operation.index() == 0 { (&from_first, &from_second) } else { (&from_second, &from_first) };
+            assert_eq!(operation.recv(chosen), Ok(7));
+            assert_eq!(other.recv(), Ok(7));
+            for other in others {
+                other.join().unwrap();
+            }
+        });
+    }
+}
+
+/// The only sender goes away while the select turns from spinning to sleeping, or joins.
+#[test]
+fn channel_close_reaches_a_select_that_spins_or_sleeps() {
+    for (refusals, watches) in [(0, false), (1, false), (0, true), (1, true)] {
+        model(move || {
+            let (_open, from_open) = crate::channel::bounded::<i32>(0);
+            let (sender, receiver) = crate::channel::bounded::<i32>(0);
+            let other = thread::spawn(move || drop(sender));
+            let mut select = crate::channel::Select::new();
+            select.recv(&from_open);
+            select.recv(&receiver);
+            refuse_to_spin(refusals);
+            if watches {
+                assert_eq!(select.ready(), 1);
+            } else {
+                assert!(select.select().recv(&receiver).is_err());
+            }
             other.join().unwrap();
-        }
+        });
+    }
+}
+
+/// It has left in the locks that there is nothing; whoever sends has to take that back.
+#[test]
+fn channel_select_that_found_nothing_before_sees_what_came_since() {
+    bounded_model(2, || {
+        let (_open, from_open) = crate::channel::bounded::<i32>(0);
+        let (sender, receiver) = crate::channel::bounded(1);
+        let mut select = crate::channel::Select::new();
+        select.recv(&from_open);
+        select.recv(&receiver);
+        assert!(select.try_select().is_err());
+        let other = thread::spawn(move || sender.send(7).unwrap());
+        let early = select.try_select().map(|operation| operation.recv(&receiver));
+        other.join().unwrap();
+        let message = early.unwrap_or_else(|_| {
+            let operation = select.try_select().expect("the message is there");
+            operation.recv(&receiver)
+        });
+        assert_eq!(message, Ok(7));
+        assert!(select.select().recv(&receiver).is_err(), "the sender is gone");
     });
+}
+
+/// It gives up from wherever it is: joining, spinning, about to sleep, or claimed by one of two.
+#[test]
+fn channel_select_on_two_channels_that_times_out_loses_no_message() {
+    for refusals in 0..2 {
+        bounded_model(2, move || {
+            let (first, from_first) = crate::channel::bounded(0);
+            let (second, from_second) = crate::channel::bounded(0);
+            let others = [first, second].map(|sender| thread::spawn(move || sender.try_send(7).is_ok()));
+            let mut select = crate::channel::Select::new();
+            select.recv(&from_first);
+            select.recv(&from_second);
+            refuse_to_spin(refusals);
+            let received = match select.select_deadline(std::time::Instant::now()) {
+                Ok(operation) if operation.index() == 0 => operation.recv(&from_first).is_ok(),
+                Ok(operation) => operation.recv(&from_second).is_ok(),
+                Err(_) => false,
+            };
+            let sent = others.map(|other| usize::from(other.join().unwrap()));
+            assert_eq!(sent.iter().sum::<usize>(), usize::from(received));
+        });
+    }
 }
 
 /// Each wants to send to the other and to receive from it: one message goes over, and neither waits on.
@@ -569,7 +643,7 @@ fn channel_two_selects_that_want_both_from_each_other_meet_once() {
         assert_eq!(operation.recv(from), Ok(7));
         false
     }
-    for send_first in [true, false] {
+    for (send_first, refusals) in [(true, 0), (false, 0), (true, 1), (false, 1)] {
         model(move || {
             let (there, from_there) = crate::channel::bounded(0);
             let (back, from_back) = crate::channel::bounded(0);
@@ -577,6 +651,7 @@ fn channel_two_selects_that_want_both_from_each_other_meet_once() {
                 let (back, from_there) = (back.clone(), from_there.clone());
                 thread::spawn(move || meet(&back, &from_there, send_first))
             };
+            refuse_to_spin(refusals);
             let sent = meet(&there, &from_back, true);
             assert!(sent != other.join().unwrap(), "one has sent, and the other received");
         });

@@ -223,7 +223,8 @@ impl WakeTarget {
     /// worker's ready queue; who waits elsewhere is returned, for the caller to wake when it holds no lock.
     ///
     /// # Safety
-    /// The target is in its wait, and does not leave it before `publish`.
+    /// The target is in its wait, and does not leave it before `publish`, a Release that it acquires: it is to see the
+    /// reference that is taken before (`life.rs`).
     #[inline(always)]
     pub(crate) unsafe fn end_wait(self, publish: impl FnOnce()) -> Woken {
         let _quiet = tsan::quiet();
@@ -673,8 +674,14 @@ fn thread_self() -> &'static ThreadSelf {
 }
 
 fn new_thread_self() -> ThreadSelf {
-    static VTABLE: TaskVTable =
-        TaskVTable { run: |_| (), cancel: |_| (), deallocate: deallocate_thread, closure: || "a thread" };
+    static VTABLE: TaskVTable = TaskVTable {
+        run: |_| (),
+        cancel: |_| (),
+        take: |_, _| unreachable!("nobody joins the stand-in of a thread"),
+        abandon: |_| (),
+        deallocate: deallocate_thread,
+        closure: || "a thread",
+    };
     let name: Option<Arc<str>> = std::thread::current().name().map(Into::into);
     let parker = ThreadParker::of_current(name.clone());
     let wake = ThreadWake { parker: Arc::clone(&parker), user_token: AtomicBool::new(false) };

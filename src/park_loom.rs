@@ -2,6 +2,7 @@
 //! synchronisation primitives are model-checked as they are.
 
 use loom::sync::{Arc, Condvar, Mutex};
+use std::cell::Cell;
 use std::time::Instant;
 
 /// The reasons that the primitives give.
@@ -118,8 +119,17 @@ pub(crate) fn keeps_thread() -> bool {
     false
 }
 
+loom::thread_local! {
+    static REFUSALS: Cell<u32> = Cell::new(0);
+}
+
+/// The next so many times the caller's thread may not spin: as if the first of several channels were no cause.
+pub(crate) fn refuse_to_spin(times: u32) {
+    REFUSALS.with(|refusals| refusals.set(times));
+}
+
 pub(crate) fn may_spin(_apart: bool) -> bool {
-    true
+    REFUSALS.with(|refusals| refusals.replace(refusals.get().saturating_sub(1)) == 0)
 }
 
 pub(crate) fn pause(_pauses: u32) {

@@ -5,9 +5,10 @@ use std::io::Write;
 use std::os::fd::AsFd;
 
 /// Prints a line to stderr. Unlike `eprintln!` it does not panic when stderr is gone: it is called where a
-/// panic would end a wait during which others borrow the stack.
+/// panic would end a wait during which others borrow the stack. It is a single write, since stderr has no
+/// buffer: a process that ends meanwhile, or another that shares the terminal, does not cut a line in two.
 pub(crate) fn report(line: fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// stderr without its lock, for what ends the process: a goroutine that will never go on may hold that.

@@ -371,13 +371,26 @@ fn clone_error(error: &io::Error) -> io::Error {
 static GLOBAL: OnceLock<io::Result<Arc<Scheduler>>> = OnceLock::new();
 
 /// Calls `f` with the scheduler of the calling goroutine, or with the global one, which starts if need be.
+#[inline(always)]
 pub(crate) fn with_scheduler<R>(f: impl FnOnce(&Arc<Scheduler>) -> io::Result<R>) -> io::Result<R> {
-    Worker::with_current(|worker| match worker {
-        Some(worker) => f(&worker.scheduler),
-        None => f(&global()?),
+    Worker::with_current(|worker| f(scheduler_of(worker, &mut None)?))
+}
+
+/// The scheduler of the calling thread's worker; of a thread that is none, the global one, which starts if need be and is kept
+/// in `outside`.
+#[inline(always)]
+pub(crate) fn scheduler_of<'a>(
+    worker: Option<&'a Worker>,
+    outside: &'a mut Option<Arc<Scheduler>>,
+) -> io::Result<&'a Arc<Scheduler>> {
+    Ok(match worker {
+        Some(worker) => &worker.scheduler,
+        None => outside.insert(global()?),
     })
 }
 
+#[cold]
+#[inline(never)]
 fn global() -> io::Result<Arc<Scheduler>> {
     let global = GLOBAL.get_or_init(|| Config::new().start_scheduler());
     global

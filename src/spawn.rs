@@ -3,12 +3,13 @@
 use crate::debug::labels;
 use crate::goroutine::Goroutine;
 use crate::report::report;
-use crate::runtime::{Runtime, with_scheduler};
-use crate::sched::g::{Extra, GRef};
-use crate::sched::task::{NewTask, ResultSlot, new_task};
+use crate::runtime::{Runtime, scheduler_of, with_scheduler};
+use crate::sched::g::{Extra, G, GRef};
+use crate::sched::task::{ResultSlot, new_task, vtable};
 use crate::sched::worker::Worker;
 use crate::sched::{Scheduler, next_id_outside};
 use crate::scope::{Scope, ScopedJoinHandle};
+use crate::tsan;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -39,7 +40,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    match Builder::new().go(f) {
+    match start_on_callers_runtime(None, Location::caller(), f) {
         Ok(handle) => handle,
         Err(error) => panic!("cannot start a goroutine: {error}"),
     }
@@ -162,12 +163,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let result = with_scheduler(|scheduler| {
-            // SAFETY: the bounds on F and T are those that running and dropping it on any thread, at any
-            // time, asks for.
-            unsafe { self.start(scheduler, None, created_at, f) }
-        })?;
-        Ok(JoinHandle { result })
+        start_on_callers_runtime(self.extra(), created_at, f)
     }
 
     /// Starts the goroutine on a private runtime.
@@ -184,8 +180,12 @@ impl Builder {
             "a goroutine of another runtime cannot be started within testing::check or testing::virtual_time: it would run \
              on another thread. Use lisle::go",
         );
-        // SAFETY: as in `go`.
-        let result = unsafe { self.start(runtime.scheduler(), None, Location::caller(), f) }?;
+        runtime.scheduler().admit()?;
+        let (scheduler, created_at) = (runtime.scheduler(), Location::caller());
+        let result = Worker::with_current(|worker| {
+            // SAFETY: as in `go`.
+            unsafe { start(worker, scheduler, self.extra(), None, created_at, f) }
+        })?;
         Ok(JoinHandle { result })
     }
 
@@ -212,12 +212,11 @@ impl Builder {
                 panic!("go_local needs a goroutine to share the worker of; start with lisle::run or lisle::go")
             };
             worker.scheduler.admit()?;
-            let labels = labels::of(worker, creator);
-            let mut new = self.new_task(worker.take_id(), creator.id, created_at, labels, None);
-            new.is_local = true;
+            let extra = with_labels(self.extra(), labels::of(worker, creator));
+            let g = G::new(vtable::<F, T>(), worker.take_id(), creator.id, created_at, true, extra);
             // SAFETY: `push_local_fresh` runs or drops it on this very thread, and the handle is neither
             // Send nor Sync.
-            let (g, result) = unsafe { new_task(new, f) };
+            let (g, result) = unsafe { new_task(g, None, f) };
             crate::observe::spawned(&g);
             creator.fiber.share_thread();
             g.fiber.share_thread();
@@ -284,74 +283,98 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
+        scheduler.admit()?;
+        // SAFETY: used within this function only.
+        let worker = unsafe { Worker::current() };
         // SAFETY: the scope does not end before `f` and, unless the handle is forgotten, its result are
         // gone: `ScopeData` counts it from before it is queued until after its last use of either.
-        let result = unsafe { self.start(scheduler, Some(scope), created_at, f) }?;
+        let result = unsafe { start(worker, scheduler, self.extra(), Some(scope), created_at, f) }?;
         Ok(ScopedJoinHandle::new(result))
     }
 
-    /// # Safety
-    /// As `new_task`, for any thread.
-    unsafe fn start<F, T>(
-        self,
-        scheduler: &Arc<Scheduler>,
-        scope: Option<&Scope<'_, '_>>,
-        created_at: &'static Location<'static>,
-        f: F,
-    ) -> io::Result<ResultSlot<T>>
-    where
-        F: FnOnce() -> T,
-    {
-        scheduler.admit()?;
-        // SAFETY: passed on.
-        unsafe { self.start_admitted(scheduler, scope, created_at, f) }
+    /// What it has beside the others; nothing, usually.
+    fn extra(self) -> Option<Box<Extra>> {
+        let Self { name, stack_size, own_thread } = self;
+        let plain = name.is_none() && stack_size.is_none() && !own_thread;
+        (!plain).then(|| Box::new(Extra { name: name.into(), stack_size, own_thread, ..Extra::default() }))
     }
+}
 
-    /// # Safety
-    /// As `new_task`, for any thread.
-    unsafe fn start_admitted<F, T>(
-        self,
-        scheduler: &Arc<Scheduler>,
-        scope: Option<&Scope<'_, '_>>,
-        created_at: &'static Location<'static>,
-        f: F,
-    ) -> io::Result<ResultSlot<T>>
-    where
-        F: FnOnce() -> T,
-    {
-        let (id, creator, labels) = Worker::with_current(|worker| match worker {
-            Some(worker) => {
-                let (creator, labels) = match worker.running() {
-                    Some(g) => (g.id, labels::of(worker, g)),
-                    None => (0, None),
-                };
-                (worker.take_id(), creator, labels)
-            }
-            None => (next_id_outside(), 0, labels::of_thread()),
-        });
-        let new = self.new_task(id, creator, created_at, labels, scope);
-        // SAFETY: passed on.
-        let (g, result) = unsafe { new_task(new, f) };
-        crate::observe::spawned(&g);
-        scheduler.spawn(g)?;
-        Ok(result)
+/// Passes on the creator's labels.
+#[inline(always)]
+fn with_labels(extra: Option<Box<Extra>>, labels: Option<Arc<str>>) -> Option<Box<Extra>> {
+    #[cold]
+    fn add(extra: Option<Box<Extra>>, labels: Arc<str>) -> Box<Extra> {
+        let mut extra = extra.unwrap_or_default();
+        extra.labels = Some(labels).into();
+        extra
     }
+    match labels {
+        None => extra,
+        Some(labels) => Some(add(extra, labels)),
+    }
+}
 
-    fn new_task(
-        self,
-        id: u64,
-        creator: u64,
-        created_at: &'static Location<'static>,
-        labels: Option<Arc<str>>,
-        scope: Option<&Scope<'_, '_>>,
-    ) -> NewTask {
-        let plain = self.name.is_none() && self.stack_size.is_none() && !self.own_thread && labels.is_none();
-        let extra = (!plain).then(|| {
-            let Self { name, stack_size, own_thread } = self;
-            Box::new(Extra { name: name.into(), labels: labels.into(), stack_size, own_thread, thread: None })
-        });
-        NewTask { id, creator, created_at, is_local: false, extra, scope: scope.map(Scope::enter) }
-    }
+// The way of a goroutine from `go` to the queue. It is written such that nothing is put together in memory and then moved:
+// to load in wide words what was just stored in narrow ones stalls the processor, each time for as long as a switch takes.
+
+#[inline]
+fn start_on_callers_runtime<F, T>(
+    extra: Option<Box<Extra>>,
+    created_at: &'static Location<'static>,
+    f: F,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let _quiet = tsan::quiet();
+    // No closure: it would not be inlined.
+    // SAFETY: used within this function only.
+    let worker = unsafe { Worker::current() };
+    let mut outside = None;
+    let scheduler = scheduler_of(worker, &mut outside)?;
+    scheduler.admit()?;
+    // SAFETY: the bounds on F and T are those that running and dropping it on any thread, at any
+    // time, asks for.
+    let result = unsafe { start(worker, scheduler, extra, None, created_at, f) }?;
+    Ok(JoinHandle { result })
+}
+
+/// For whom the scheduler admits (`Scheduler::admit`), or has promised to take. `worker` is the calling thread's.
+///
+/// # Safety
+/// As `new_task`, for any thread.
+#[inline(always)]
+unsafe fn start<F, T>(
+    worker: Option<&Worker>,
+    scheduler: &Arc<Scheduler>,
+    extra: Option<Box<Extra>>,
+    scope: Option<&Scope<'_, '_>>,
+    created_at: &'static Location<'static>,
+    f: F,
+) -> io::Result<ResultSlot<T>>
+where
+    F: FnOnce() -> T,
+{
+    let _quiet = tsan::quiet();
+    let (id, creator, labels) = match worker {
+        Some(worker) => {
+            let (creator, labels) = match worker.running() {
+                Some(g) => (g.id, labels::of(worker, g)),
+                None => (0, None),
+            };
+            (worker.take_id(), creator, labels)
+        }
+        None => (next_id_outside(), 0, labels::of_thread()),
+    };
+    let extra = with_labels(extra, labels);
+    let g = G::new(vtable::<F, T>(), id, creator, created_at, false, extra);
+    // SAFETY: passed on.
+    let (g, result) = unsafe { new_task(g, scope.map(Scope::enter), f) };
+    crate::observe::spawned(&g);
+    scheduler.spawn(worker, g)?;
+    Ok(result)
 }
 
 /// Starts the main goroutine of a schedule.
@@ -365,7 +388,7 @@ pub(crate) fn start_explored(
 ) -> ResultSlot<()> {
     // SAFETY: the goroutine runs on this thread, between here and the end of its schedule (`Explorer::explore`), within
     // which all that `main` borrows is alive. What is left of it then is leaked, and never resumed or dropped.
-    let started = unsafe { Builder::new().start_admitted(&worker.scheduler, None, created_at, main) };
+    let started = unsafe { start(Some(worker), &worker.scheduler, None, None, created_at, main) };
     started.expect("the explorer's runtime takes goroutines")
 }
 
@@ -377,8 +400,10 @@ pub(crate) fn start_accepted(
     created_at: &'static Location<'static>,
     call: impl FnOnce() + Send + 'static,
 ) {
-    // SAFETY: as in `Builder::go`.
-    let started = unsafe { builder.start_admitted(scheduler, None, created_at, call) };
+    let started = Worker::with_current(|worker| {
+        // SAFETY: as in `Builder::go`.
+        unsafe { start(worker, scheduler, builder.extra(), None, created_at, call) }
+    });
     if let Err(error) = started {
         report(format_args!("lisle: the call that was set up at {created_at} was dropped: {error}"));
     }

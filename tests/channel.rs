@@ -144,13 +144,24 @@ fn arms_that_lose_keep_their_messages() {
 
 #[test]
 fn ready_arms_are_chosen_evenly() {
-    let channels = [(); 3].map(|()| {
-        let (sender, receiver) = unbounded();
-        (0..3000).for_each(|i| sender.send(i).unwrap());
-        (sender, receiver)
-    });
-    let mut hits = [0; 3];
-    for _ in 0..3000 {
+    for ready in [&[0, 1, 2], &[0, 1, 6], &[0, 8, 9], &[11, 12, 19]] {
+        for arms in [3, 7, 10, 20] {
+            if ready.iter().all(|&index| index < arms) {
+                assert_chosen_evenly(ready, arms);
+            }
+        }
+    }
+}
+
+/// Of so many arms these are ready.
+fn assert_chosen_evenly(ready: &[usize], arms: usize) {
+    let each = 1000;
+    let channels: Vec<_> = (0..arms).map(|_| unbounded()).collect();
+    for &index in ready {
+        (0..each * ready.len()).for_each(|i| channels[index].0.send(i).unwrap());
+    }
+    let mut hits = vec![0; arms];
+    for _ in 0..each * ready.len() {
         let mut select = Select::new();
         for (_, receiver) in &channels {
             select.recv(receiver);
@@ -160,7 +171,7 @@ fn ready_arms_are_chosen_evenly() {
         hits[index] += 1;
         operation.recv(&channels[index].1).unwrap();
     }
-    assert!(hits.iter().all(|&hit| (800..1200).contains(&hit)), "{hits:?}");
+    assert!(ready.iter().all(|&index| (800..1200).contains(&hits[index])), "{hits:?}");
 }
 
 #[test]

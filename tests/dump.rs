@@ -283,7 +283,13 @@ fn nested_scopes_are_told_as_a_tree() {
     let (json, scopes) = until(|| {
         let json: serde_json::Value = serde_json::from_str(&dump_as(Format::Json)).unwrap();
         let scopes = scopes_by_line(&json);
-        [outer, inner, empty, beside].iter().all(|line| scopes.contains_key(line)).then_some((json, scopes))
+        // A scope is there before its goroutine, and a goroutine counts as the scope's before it has started.
+        let all = json["goroutines"].as_array().unwrap();
+        let waits = |id: &serde_json::Value| all.iter().any(|one| one["id"] == *id && one["reason"] == "chan receive");
+        let has_one_that_waits = |line| waits(&scopes.get(line)?["goroutines"][0]).then_some(());
+        let are_all_there = scopes.contains_key(&outer) && scopes.contains_key(&empty);
+        let members = [&inner, &beside].into_iter().all(|line| has_one_that_waits(line).is_some());
+        (are_all_there && members).then_some((json, scopes))
     });
     let of = |line: u32| &scopes[&line];
     let id = owner.goroutine().id();

@@ -19,6 +19,14 @@ fn join_gives_what_the_closure_returned() {
 }
 
 #[test]
+fn handles_can_be_moved_whatever_their_results_are() {
+    fn is_unpin<T: Unpin>() {}
+    is_unpin::<lisle::JoinHandle<std::marker::PhantomPinned>>();
+    is_unpin::<lisle::LocalJoinHandle<std::marker::PhantomPinned>>();
+    is_unpin::<lisle::ScopedJoinHandle<'static, std::marker::PhantomPinned>>();
+}
+
+#[test]
 fn join_gives_the_payload_of_a_panic() {
     let payload = go(|| -> u8 { panic!("told {}", std::hint::black_box("so")) }).join().unwrap_err();
     assert_eq!(payload.downcast_ref::<String>().unwrap(), "told so");

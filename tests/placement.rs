@@ -93,6 +93,22 @@ fn partners_that_talk_at_once_share_a_worker() {
     assert!(shared >= 80, "{shared} of 100 pairs");
 }
 
+/// A thief takes both; then the one that waits goes back to whoever is idle.
+#[test]
+fn two_that_compute_have_a_worker_each() {
+    let runtime = two_workers();
+    let compute = || {
+        let end = Instant::now() + Duration::from_millis(2);
+        while Instant::now() < end {}
+        worker()
+    };
+    let live_apart = || {
+        let threads = runtime.run(|| threads_of(vec![go(compute), go(compute)]));
+        threads[0] != threads[1]
+    };
+    assert!(at_last(live_apart));
+}
+
 /// Operations that never wait end no slice but by their budget. Whoever makes room for its partner then shares its core
 /// with it for ever.
 #[test]

@@ -270,11 +270,15 @@ fn a_goroutine_that_cannot_be_started_is_not_tracked() {
     let (runtime, tracker) = (one_worker(), tracker());
     let inside = tracker.clone();
     let (go_on, gone_on) = bounded::<()>(0);
+    let (up, is_up) = bounded::<()>(0);
     let late = runtime.go(move || {
+        drop(up);
         let _ = gone_on.recv();
         let started = catch_unwind(AssertUnwindSafe(|| inside.go(|| ()).map(drop).is_ok()));
         started.map_err(text_of)
     });
+    // One that has not started by then would be cancelled.
+    let _ = is_up.recv();
     assert_eq!(runtime.shutdown(Duration::from_millis(5)), 1);
     drop(go_on);
     assert!(late.join().unwrap().unwrap_err().contains("cannot start a goroutine"));

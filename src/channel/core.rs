@@ -49,6 +49,17 @@ pub(super) enum Side {
     Receive,
 }
 
+impl Side {
+    /// In the hint of a channel's lock: nobody, whoever he is, could go ahead on this side. For receivers also: and no time
+    /// at which one could is known.
+    pub(super) const fn idle(self) -> u8 {
+        match self {
+            Self::Send => 2,
+            Self::Receive => 4,
+        }
+    }
+}
+
 /// How long an operation may wait.
 #[derive(Clone, Copy)]
 pub(super) enum Patience {
@@ -105,15 +116,14 @@ pub(crate) struct Core<T> {
     receivers: AtomicUsize,
 }
 
-/// What became of a receive.
-pub(super) enum Taken {
+/// What became of a receive. The lock is free, but for `Empty`.
+pub(super) enum Taken<'a, T> {
     Done,
     Closed,
-    Empty,
-    /// A select's send has been called upon; the verdict comes.
-    Promised,
-    /// Until the verdict, or until the channel's clock has a message.
-    Waits(Option<Instant>),
+    /// The sender is a select, which is to be called upon.
+    Promised(Claimed),
+    /// To be woken when the lock is free: those who only watch.
+    Empty(Guard<'a, State<T>>, Wakes),
 }
 
 /// Whom to wake when the lock is free: nearly always nobody (neighbours are woken at once) or one.
@@ -162,6 +172,23 @@ pub(super) fn claim_next(list: &mut Waiters, wakes: &mut Wakes) -> Option<Claime
         }
         wakes.add(claimed.dismiss(Verdict::Ready));
     }
+}
+
+/// Calls upon the send of a select for a message into the slot, and waits for the verdict. `None`: the select could not
+/// run before we return, since without `may_wait` we must not switch; it has been sent back to begin again.
+#[cold]
+#[inline(never)]
+pub(super) fn call_upon(sender: Claimed, slot: NonNull<u8>, may_wait: bool, reason: WaitReason) -> Option<Verdict> {
+    let apart = !sender.is_neighbour();
+    if !may_wait && !apart && keeps_thread() {
+        sender.dismiss(Verdict::Retry).wake();
+        return None;
+    }
+    let wait = Wait::new(false);
+    let entry = Entry::new(&wait, 0, slot, Wish::Exchange);
+    sender.choose(Some(entry.claim_itself(apart))).wake();
+    // Until then the entry, its wait and its slot stay in place.
+    Some(wait.park_for_verdict(reason).0)
 }
 
 impl<T> State<T> {
@@ -214,13 +241,21 @@ impl<T> State<T> {
         }
     }
 
+    /// As `note`, for one who is woken when the lock is free.
+    #[inline(always)]
+    pub(super) fn note_claimed(&mut self, waiter: &Claimed) {
+        self.apart = !waiter.is_neighbour();
+    }
+
     /// There is room: waiting senders get it.
     pub(super) fn admit(&mut self, capacity: usize, wakes: &mut Wakes) {
         while self.has_room(capacity) && !self.closed {
             let Some(sender) = claim_next(&mut self.sending, wakes) else { return };
             if sender.wish() == Wish::Promise {
                 self.reserved += 1;
-                wakes.add(sender.choose(None));
+                let woken = sender.choose(None);
+                self.note(&woken);
+                wakes.add(woken);
             } else {
                 if observe::is_on() {
                     observe::buffered(self.watched(capacity), sender.waiter());
@@ -236,7 +271,7 @@ impl<T> State<T> {
     }
 
     /// Takes a message, if there is one to be had at once, from the buffer or the clock.
-    #[inline]
+    #[inline(always)]
     fn take_buffered(&mut self, capacity: usize) -> Option<T> {
         match self.buffer.pop_front() {
             None => self.take_from_clock(),
@@ -438,7 +473,6 @@ impl<T> Core<T> {
             Side::Send => WaitReason::ChannelSend,
             Side::Receive => WaitReason::ChannelReceive,
         };
-        entry.wait().spin();
         if let Some((verdict, _)) = entry.wait().park(reason, deadline) {
             return Some(verdict);
         }
@@ -455,34 +489,36 @@ impl<T> Core<T> {
     /// # Safety
     /// If the entry is in a list, it is in this one.
     pub(super) unsafe fn withdraw(&self, side: Side, entry: &Entry) -> bool {
+        if !entry.is_listed() {
+            return false;
+        }
+        let (mut state, hint) = self.state.lock_hinted();
         // SAFETY: as the caller promises.
-        entry.is_listed() && unsafe { self.state.lock().list(side).remove(entry) }
+        let removed = unsafe { state.list(side).remove(entry) };
+        // Who could not go ahead while one more waited cannot now.
+        state.leave_behind(hint);
+        removed
     }
 
     // ---- receiving ----
 
-    /// Receives into the entry's slot, or, with `may_wait`, joins the waiting receivers.
+    /// Receives into the slot, if that is possible at once.
     ///
     /// # Safety
-    /// The slot is for a message. If this returns `Waits` or `Promised`, the caller keeps the entry, its wait and its
-    /// slot in place until the verdict is in or, for `Waits`, the entry withdrawn.
+    /// The slot is for a message.
     #[inline(always)]
-    pub(super) unsafe fn take(&self, mut state: Guard<'_, State<T>>, entry: &Entry, may_wait: bool) -> Taken {
-        let slot = entry.slot().cast::<T>();
-        let (mut wakes, mut memory) = (Wakes::default(), VecDeque::new());
-        let taken = if let Some(message) = state.take_buffered(self.capacity) {
+    pub(super) unsafe fn take<'a>(&self, mut state: Guard<'a, State<T>>, slot: NonNull<T>) -> Taken<'a, T> {
+        if let Some(message) = state.take_buffered(self.capacity) {
             // SAFETY: the slot is the caller's.
             unsafe { slot.write(message) };
-            if state.buffer.is_empty() && state.buffer.capacity() > Self::KEPT {
-                memory = std::mem::take(&mut state.buffer);
-            }
-            state.admit(self.capacity, &mut wakes);
-            Taken::Done
-        } else if let Some(sender) = claim_next(&mut state.sending, &mut wakes) {
+            self.leave_room(state);
+            return Taken::Done;
+        }
+        let mut wakes = Wakes::default();
+        let taken = if let Some(sender) = claim_next(&mut state.sending, &mut wakes) {
             if sender.wish() == Wish::Promise {
-                drop(state);
-                wakes.wake();
-                return Self::call_upon(sender, entry, may_wait);
+                state.note_claimed(&sender);
+                Taken::Promised(sender)
             } else {
                 if observe::is_on() {
                     observe::handed(state.watched(self.capacity), sender.waiter(), None);
@@ -497,29 +533,52 @@ impl<T> Core<T> {
             }
         } else if state.closed {
             Taken::Closed
-        } else if may_wait {
-            entry.wait().arm_plain(state.apart && state.receiving.is_empty());
-            // SAFETY: as the caller promises.
-            unsafe { state.receiving.push_back(entry) };
-            Taken::Waits(state.next_time())
         } else {
-            Taken::Empty
+            return Taken::Empty(state, wakes);
         };
         drop(state);
-        drop(memory);
         wakes.wake();
         taken
     }
 
-    /// A select has promised a message. If it could not run before we return, it is sent back to begin again.
-    #[cold]
-    fn call_upon(sender: Claimed, entry: &Entry, may_wait: bool) -> Taken {
-        if !may_wait && sender.is_neighbour() && keeps_thread() {
-            sender.dismiss(Verdict::Retry).wake();
-            return Taken::Empty;
+    /// A message has been taken out of the buffer.
+    #[inline(always)]
+    fn leave_room(&self, mut state: Guard<'_, State<T>>) {
+        let (mut wakes, mut memory) = (Wakes::default(), VecDeque::new());
+        if state.buffer.is_empty() && state.buffer.capacity() > Self::KEPT {
+            memory = std::mem::take(&mut state.buffer);
         }
-        sender.choose(Some(entry.claim_itself())).wake();
-        Taken::Promised
+        state.admit(self.capacity, &mut wakes);
+        drop(state);
+        drop(memory);
+        wakes.wake();
+    }
+
+    /// After `Empty`: the caller does not wait.
+    #[inline(always)]
+    pub(super) fn leave_empty(mut state: Guard<'_, State<T>>, wakes: Wakes) {
+        // Nobody waits to send: `claim_next` has found none.
+        if state.next_time().is_none() {
+            state.leave_behind(Side::Receive.idle());
+        }
+        drop(state);
+        wakes.wake();
+    }
+
+    /// After `Empty`: joins the waiting receivers. Returns the time at which the channel's clock has a message.
+    ///
+    /// # Safety
+    /// The entry's slot is for a message. The caller keeps the entry, its wait and its slot in place until the verdict is
+    /// in, or the entry withdrawn.
+    #[inline(always)]
+    unsafe fn join_receivers(mut state: Guard<'_, State<T>>, wakes: Wakes, entry: &Entry) -> Option<Instant> {
+        entry.wait().arm_plain(state.apart && state.receiving.is_empty());
+        // SAFETY: as the caller promises.
+        unsafe { state.receiving.push_back(entry) };
+        let clock = state.next_time();
+        drop(state);
+        wakes.wake();
+        clock
     }
 
     /// The message, or the verdict `Closed`, or `Retry` if the time was up.
@@ -563,15 +622,24 @@ impl<T> Core<T> {
                 state = self.hesitate(state, |state| !state.buffer.is_empty() || !state.sending.is_empty());
             }
             let mut message = MaybeUninit::<T>::uninit();
-            let wait = Wait::new(false);
-            let entry = Entry::new(&wait, 0, NonNull::from(&mut message).cast(), Wish::Exchange);
-            // SAFETY: `park` and `park_for_verdict` return with the verdict, or after the withdrawal.
-            let verdict = match unsafe { self.take(state, &entry, may_wait) } {
+            let slot = NonNull::from(&mut message).cast::<T>();
+            // SAFETY: the slot is ours.
+            let verdict = match unsafe { self.take(state, slot) } {
                 Taken::Done => Verdict::Done,
                 Taken::Closed => return Err(Verdict::Closed),
-                Taken::Empty => return Err(Verdict::Retry),
-                Taken::Promised => wait.park_for_verdict(WaitReason::ChannelReceive).0,
-                Taken::Waits(clock) => {
+                Taken::Promised(sender) => {
+                    let verdict = call_upon(sender, slot.cast(), may_wait, WaitReason::ChannelReceive);
+                    verdict.ok_or(Verdict::Retry)?
+                }
+                Taken::Empty(state, wakes) if !may_wait => {
+                    Self::leave_empty(state, wakes);
+                    return Err(Verdict::Retry);
+                }
+                Taken::Empty(state, wakes) => {
+                    let wait = Wait::new(false);
+                    let entry = Entry::new(&wait, 0, slot.cast(), Wish::Exchange);
+                    // SAFETY: `park` returns with the verdict, or after the withdrawal.
+                    let clock = unsafe { Self::join_receivers(state, wakes, &entry) };
                     let until = deadline.into_iter().chain(clock).min();
                     match self.park(&entry, Side::Receive, until) {
                         Some(verdict) => verdict,

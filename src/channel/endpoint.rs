@@ -14,12 +14,14 @@ pub(super) enum Begun {
     Closed,
     /// The message lies in the slot.
     Received,
-    /// Another select's send has been called upon; the verdict comes.
-    Promised,
+    /// The partner is another select, which is to be called upon.
+    Promised(Claimed),
     /// A receiver waits for the message.
     Partner(Claimed),
     /// There is room for the message.
     Reserved,
+    /// It has been completed since.
+    Completed,
 }
 
 /// The operation could go ahead: there is nothing to wait for.
@@ -27,19 +29,19 @@ pub(super) struct IsReady;
 
 /// A channel, whatever its messages are.
 pub(super) trait Endpoint {
-    /// Begins an operation, if it is ready.
+    /// Begins an operation, if it is ready. With `hints` not if it looks idle without the lock.
     ///
     /// # Safety
-    /// To receive, the entry's slot is for a message. With `Promised` the caller keeps the entry, its wait and its slot
-    /// in place until the verdict. With `Partner` and `Reserved` it delivers or abandons, once.
-    unsafe fn begin(&self, side: Side, entry: &Entry) -> Begun;
+    /// To receive, the slot is for a message. With `Partner` and `Reserved` the caller delivers or abandons, once.
+    unsafe fn begin(&self, side: Side, slot: NonNull<u8>, hints: bool) -> Begun;
 
-    /// Joins the waiters, unless the operation is ready. Returns when the clock has a message.
+    /// Joins the waiters, unless the operation is ready. Returns when the clock has a message. With `patient`, the wait
+    /// begins with spinning if the partner seems to be on another thread.
     ///
     /// # Safety
     /// The entry's wait is armed, and its slot is for a message. The caller keeps all three in place until it has
     /// withdrawn the entry, and if the wait was claimed, until the verdict.
-    unsafe fn join(&self, side: Side, entry: &Entry) -> Result<Option<Instant>, IsReady>;
+    unsafe fn join(&self, side: Side, entry: &Entry, patient: bool) -> Result<Option<Instant>, IsReady>;
 
     /// Takes the entry out of its list, if it is still there.
     ///
@@ -55,33 +57,53 @@ pub(super) trait Endpoint {
 }
 
 impl<T> Endpoint for Core<T> {
-    unsafe fn begin(&self, side: Side, entry: &Entry) -> Begun {
+    unsafe fn begin(&self, side: Side, slot: NonNull<u8>, hints: bool) -> Begun {
+        if hints && self.state.hint() & side.idle() != 0 {
+            return Begun::NotReady;
+        }
         if side == Side::Send {
             return self.begin_send();
         }
-        // SAFETY: as the caller promises; it joins no list.
-        match unsafe { self.take(self.state.lock(), entry, false) } {
+        // SAFETY: as the caller promises.
+        match unsafe { self.take(self.state.lock(), slot.cast()) } {
             Taken::Done => Begun::Received,
             Taken::Closed => Begun::Closed,
-            Taken::Promised => Begun::Promised,
-            Taken::Empty | Taken::Waits(_) => Begun::NotReady,
+            Taken::Promised(sender) => Begun::Promised(sender),
+            Taken::Empty(state, wakes) => {
+                Self::leave_empty(state, wakes);
+                Begun::NotReady
+            }
         }
     }
 
-    unsafe fn join(&self, side: Side, entry: &Entry) -> Result<Option<Instant>, IsReady> {
-        let mut state = self.state.lock();
-        if state.is_ready(side, self.capacity, entry.wait()) {
-            return Err(IsReady);
-        }
+    unsafe fn join(&self, side: Side, entry: &Entry, patient: bool) -> Result<Option<Instant>, IsReady> {
+        let (mut state, hint) = self.state.lock_hinted();
         let mut wakes = Wakes::default();
-        if entry.wish() != Wish::Watch {
-            // Somebody has come whom they watch for.
+        let (mut idle, mut clock) = (hint & side.idle(), None);
+        if idle == 0 {
+            if state.is_ready(side, self.capacity, entry.wait()) {
+                return Err(IsReady);
+            }
             let other = if side == Side::Send { Side::Receive } else { Side::Send };
-            state.list(other).claim_watchers(|watcher| wakes.add(watcher.dismiss(Verdict::Ready)));
+            if entry.wish() != Wish::Watch {
+                // Somebody has come whom they watch for.
+                state.list(other).claim_watchers(|watcher| wakes.add(watcher.dismiss(Verdict::Ready)));
+            }
+            if side == Side::Receive {
+                clock = state.next_time();
+            }
+            // One that stands there may be our own, and somebody else's partner.
+            if state.list(other).is_empty() && clock.is_none() {
+                idle = side.idle();
+            }
+        }
+        if patient {
+            entry.wait().prepare_to_spin(state.apart && state.list(side).is_empty());
         }
         // SAFETY: as the caller promises.
         unsafe { state.list(side).push_back(entry) };
-        let clock = if side == Side::Receive { state.next_time() } else { None };
+        // The other side has us now.
+        state.leave_behind(idle);
         drop(state);
         wakes.wake();
         Ok(clock)
@@ -114,12 +136,18 @@ impl<T> Core<T> {
         }
         let mut wakes = Wakes::default();
         let begun = match claim_next(&mut state.receiving, &mut wakes) {
-            Some(receiver) => Begun::Partner(receiver),
+            Some(receiver) => {
+                state.note_claimed(&receiver);
+                Begun::Partner(receiver)
+            }
             None if state.has_room(self.capacity) => {
                 state.reserved += 1;
                 Begun::Reserved
             }
-            None => Begun::NotReady,
+            None => {
+                state.leave_behind(Side::Send.idle());
+                Begun::NotReady
+            }
         };
         drop(state);
         wakes.wake();

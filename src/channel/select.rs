@@ -1,11 +1,11 @@
 //! [`Select`]: waiting for several channel operations at once.
 //!
 //! # How
-//! First each operation is tried, in random order. If none is ready, the select joins the waiters of all its
-//! channels, one after the other, with one [`Wait`] for all: who claims that has chosen the operation. A channel
-//! that turns out to be ready while the select joins makes it withdraw and begin again (unless it has been
-//! claimed meanwhile). In the end it withdraws from all lists; entries that others find before that are dropped as
-//! claimed. No two channels are locked at once.
+//! First each operation is tried, in random order; one that looks idle without the lock (`Side::idle`) is passed over,
+//! once. If none is ready, the select joins the waiters of all its channels, one after the other, with one [`Wait`] for
+//! all: who claims that has chosen the operation. A channel that turns out to be ready while the select joins makes it
+//! withdraw and begin again (unless it has been claimed meanwhile). In the end it withdraws from all lists; entries that
+//! others find before that are dropped as claimed. No two channels are locked at once.
 //!
 //! Two selects that wait for each other cannot miss each other: both join the same channel under its lock, so
 //! the later one finds the earlier one free, or claimed, which is also an end of its wait.
@@ -13,19 +13,19 @@
 //! Rejected: locking all channels of a select in the order of their addresses, as Go does. It needs no claims,
 //! but makes each select pay for the locks of all its arms twice, and hold them together.
 
-use super::core::Side;
+use super::core::{Side, call_upon};
 use super::endpoint::{Begun, Endpoint, IsReady};
 use super::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::Entry;
 use super::{Receiver, Sender};
 use crate::observe::{self, Op};
-use crate::park::WaitReason;
+use crate::park::{Home, WaitReason};
 use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit, transmute};
+use std::mem::{MaybeUninit, transmute};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
@@ -287,32 +287,24 @@ impl<'a> Select<'a> {
         self.watch(Limit::Until(Some(deadline))).ok_or(ReadyTimeoutError)
     }
 
-    /// Puts the positions of the arms in random order unless biased: numbers, since arms are large to move. In place,
-    /// since what was just stored in narrow words is slow to load in wide ones.
+    /// The positions of the arms: numbers, since arms are large to move. Those of a few are written in one piece, since
+    /// what was just stored in narrow words is slow to load in wide ones.
     #[inline(always)]
-    fn shuffle(&self, order: &mut Order) {
-        order.clear();
-        if observe::is_explored() {
-            *order = self.explored_order();
-            return;
-        }
-        let mut random = 0;
-        for position in 0..self.arms.len() {
-            order.push(position as u32);
-            if self.biased {
-                continue;
-            }
-            // Fisher and Yates, inside out. The bits that choose one place are left over for the next seven.
-            if position % 8 == 0 {
-                random = crate::park::random();
-            }
-            let scaled = u64::from(random) * (position as u64 + 1);
-            random = scaled as u32;
-            order.swap(position, (scaled >> 32) as usize);
-        }
+    fn positions(&self) -> Order {
+        let count = self.arms.len();
+        if count <= FEW.len() { Order::from_buf_and_len(FEW, count) } else { (0..count as u32).collect() }
     }
 
-    /// One of those that are ready goes first: which, the explorer chooses.
+    /// Before each pass over the arms. In a check one of those that are ready goes first: which, the explorer chooses.
+    #[inline(always)]
+    fn prepare<'o>(&self, order: &'o mut Order) -> Draws<'o> {
+        let is_explored = observe::is_explored();
+        if is_explored {
+            *order = self.explored_order();
+        }
+        Draws { order, random: (!self.biased && !is_explored).then_some(0) }
+    }
+
     #[cold]
     #[inline(never)]
     fn explored_order(&self) -> Order {
@@ -336,28 +328,30 @@ impl<'a> Select<'a> {
     fn run(&mut self, limit: Limit) -> Option<SelectedOperation<'a>> {
         let mut slot = Slot::new(self.message);
         self.enter(limit);
-        let mut order = Order::new();
+        let mut order = self.positions();
+        let mut hints = true;
         loop {
-            self.shuffle(&mut order);
-            if let Some((arm, begun)) = self.begin(&mut slot, &order) {
-                return Some(self.selected(&arm, begun, slot));
+            if let Some((position, begun)) = self.begin(&mut slot, self.prepare(&mut order), hints) {
+                return Some(self.selected(position, begun, slot));
             }
             if self.is_decided(limit) {
                 return None;
             }
             match self.wait(slot.pointer(), limit, &order) {
-                Ok(Some((arm, begun))) => return Some(self.selected(&arm, begun, slot)),
+                Ok(Some((position, begun))) => return Some(self.selected(position, begun, slot)),
                 Err(Missed::Time) if limit.is_past() => {
-                    self.shuffle(&mut order);
-                    let (arm, begun) = self.begin(&mut slot, &order)?;
-                    return Some(self.selected(&arm, begun, slot));
+                    let (position, begun) = self.begin(&mut slot, self.prepare(&mut order), false)?;
+                    return Some(self.selected(position, begun, slot));
                 }
                 _ => {}
             }
+            hints = false;
         }
     }
 
-    fn selected(&self, arm: &Arm, begun: Begun, slot: Slot) -> SelectedOperation<'a> {
+    #[inline(always)]
+    fn selected(&self, position: usize, begun: Begun, slot: Slot) -> SelectedOperation<'a> {
+        let arm = &self.arms[position];
         let (index, side, endpoint) = (arm.index, arm.side, self.endpoint(arm));
         SelectedOperation { index, side, begun, slot, endpoint, not_send: PhantomData }
     }
@@ -379,44 +373,44 @@ impl<'a> Select<'a> {
         matches!(limit, Limit::Now) && self.arms.len() < 2
     }
 
-    /// Tries each operation.
+    /// Tries each operation; with `hints` not those that look idle. Says which one has begun, by its position.
     #[inline(always)]
-    fn begin(&self, slot: &mut Slot, order: &Order) -> Option<(Arm, Begun)> {
-        let slot = slot.pointer();
-        order.iter().find_map(|&position| {
-            let arm = &self.arms[position as usize];
-            let wait = Wait::new(true);
-            let entry = Entry::new(&wait, arm.index, slot, Wish::Exchange);
-            // SAFETY: the slot is made for the largest message, and `park_for_verdict` keeps all in place. What
-            // has begun goes into a `SelectedOperation`, which delivers or abandons.
-            match unsafe { self.endpoint(arm).begin(arm.side, &entry) } {
-                Begun::NotReady => None,
-                Begun::Promised => {
-                    let (verdict, _) = wait.park_for_verdict(WaitReason::Select);
-                    (verdict == Verdict::Done).then_some((*arm, Begun::Received))
+    fn begin(&self, slot: &mut Slot, mut draws: Draws<'_>, hints: bool) -> Option<(usize, Begun)> {
+        let (arms, slot) = (self.arms.as_slice(), slot.pointer());
+        for turn in 0..arms.len() {
+            let position = draws.draw(turn);
+            let arm = &arms[position];
+            // SAFETY: the slot is made for the largest message. What has begun goes into a `SelectedOperation`, which
+            // delivers or abandons.
+            match unsafe { self.endpoint(arm).begin(arm.side, slot, hints) } {
+                Begun::NotReady => {}
+                Begun::Promised(sender) => {
+                    if call_upon(sender, slot, false, WaitReason::Select) == Some(Verdict::Done) {
+                        return Some((position, Begun::Received));
+                    }
                 }
-                begun => Some((*arm, begun)),
+                begun => return Some((position, begun)),
             }
-        })
+        }
+        None
     }
 
     /// Waits for an operation to be chosen. `None`: begin again.
     #[inline(always)]
-    fn wait(&self, slot: NonNull<u8>, limit: Limit, order: &Order) -> Result<Option<(Arm, Begun)>, Missed> {
+    fn wait(&self, slot: NonNull<u8>, limit: Limit, order: &Order) -> Result<Option<(usize, Begun)>, Missed> {
         let wait = Wait::new(true);
         let wish = |side| if side == Side::Send { Wish::Promise } else { Wish::Exchange };
-        let (verdict, index) = self.wait_as(&wait, slot, wish, limit, order)?;
+        let (verdict, position) = self.wait_as(&wait, slot, wish, limit, order)?;
         let begun = match verdict {
             Verdict::Done => Begun::Received,
             Verdict::Closed => Begun::Closed,
             Verdict::Chosen => wait.take_partner().map_or(Begun::Reserved, Begun::Partner),
             Verdict::Ready | Verdict::Retry => return Ok(None),
         };
-        let arm = self.arms.iter().find(|arm| arm.index == index);
-        Ok(arm.map(|&arm| (arm, begun)))
+        Ok(Some((position, begun)))
     }
 
-    /// Joins the waiters of all arms, waits for the verdict, and leaves them all.
+    /// Joins the waiters of all arms, waits for the verdict (which names the arm by its position), and leaves them all.
     #[inline(always)]
     fn wait_as(
         &self,
@@ -427,8 +421,11 @@ impl<'a> Select<'a> {
         order: &Order,
     ) -> Result<(Verdict, usize), Missed> {
         wait.arm();
-        let entries: Entries = self.arms.iter().map(|arm| Entry::new(wait, arm.index, slot, wish(arm.side))).collect();
-        let verdict = match (self.join(&entries, order), limit) {
+        let home = Home::current();
+        let entry = |(position, arm): (usize, &Arm)| Entry::at(home, wait, position, slot, wish(arm.side));
+        let mut entries = Entries::with_capacity(self.arms.len());
+        self.arms.iter().enumerate().map(entry).for_each(|entry| entries.push(entry));
+        let verdict = match (self.join(&entries, limit, order), limit) {
             (Err(IsReady), _) => Err(Missed::Ready),
             (Ok(_), Limit::Now) => Err(Missed::Time),
             (Ok(clock), Limit::Until(deadline)) => {
@@ -450,12 +447,13 @@ impl<'a> Select<'a> {
 
     /// Returns the first time at which a clock has a message. In random order, since of two arms on one channel the one
     /// that joined first is served.
-    fn join(&self, entries: &Entries, order: &Order) -> Result<Option<Instant>, IsReady> {
+    fn join(&self, entries: &Entries, limit: Limit, order: &Order) -> Result<Option<Instant>, IsReady> {
+        let patient = matches!(limit, Limit::Until(_));
         let mut first = None;
         for &position in order {
             let (arm, entry) = (&self.arms[position as usize], &entries[position as usize]);
             // SAFETY: `wait_as` does not return before it has left all lists, and has the verdict if there is one.
-            let clock = unsafe { self.endpoint(arm).join(arm.side, entry) }?;
+            let clock = unsafe { self.endpoint(arm).join(arm.side, entry, patient) }?;
             first = first.into_iter().chain(clock).min();
         }
         Ok(first)
@@ -465,35 +463,64 @@ impl<'a> Select<'a> {
     #[track_caller]
     fn watch(&mut self, limit: Limit) -> Option<usize> {
         self.enter(limit);
-        let mut order = Order::new();
+        let mut order = self.positions();
         loop {
             let wait = Wait::new(true);
-            self.shuffle(&mut order);
-            if let Some(index) = self.find_ready(&wait, &order) {
-                return Some(index);
+            if let Some(position) = self.find_ready(&wait, self.prepare(&mut order)) {
+                return Some(self.arms[position].index);
             }
             if self.is_decided(limit) {
                 return None;
             }
             match self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, limit, &order) {
-                Ok((Verdict::Ready, index)) => return Some(index),
+                Ok((Verdict::Ready, position)) => return Some(self.arms[position].index),
                 Err(Missed::Time) if limit.is_past() => {
-                    self.shuffle(&mut order);
-                    return self.find_ready(&wait, &order);
+                    let position = self.find_ready(&wait, self.prepare(&mut order))?;
+                    return Some(self.arms[position].index);
                 }
                 _ => {}
             }
         }
     }
 
-    fn find_ready(&self, own: &Wait, order: &Order) -> Option<usize> {
-        let mut arms = order.iter().map(|&position| &self.arms[position as usize]);
-        arms.find(|arm| self.endpoint(arm).is_ready(arm.side, own)).map(|arm| arm.index)
+    fn find_ready(&self, own: &Wait, mut draws: Draws<'_>) -> Option<usize> {
+        let mut positions = (0..self.arms.len()).map(|turn| draws.draw(turn));
+        positions.find(|&position| {
+            let arm = &self.arms[position];
+            self.endpoint(arm).is_ready(arm.side, own)
+        })
     }
 }
 
 type Entries = SmallVec<[Entry; 4]>;
-type Order = SmallVec<[u32; 8]>;
+type Order = SmallVec<[u32; FEW.len()]>;
+
+/// The positions of a few arms.
+const FEW: [u32; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+
+/// The order of a pass over the arms, which is drawn as far as the pass comes: mostly the first one is ready.
+struct Draws<'o> {
+    order: &'o mut [u32],
+    /// What is left of a random number; `None`: the order is as it should be.
+    random: Option<u32>,
+}
+
+impl Draws<'_> {
+    /// Who has this turn. To be called for one turn after the other, from 0 on.
+    #[inline(always)]
+    fn draw(&mut self, turn: usize) -> usize {
+        if let Some(random) = &mut self.random {
+            // Fisher and Yates. The bits that choose one are left over for the next, which is enough for a few.
+            if turn == 0 || self.order.len() > FEW.len() {
+                *random = crate::park::random();
+            }
+            let scaled = u64::from(*random) * (self.order.len() - turn) as u64;
+            *random = scaled as u32;
+            self.order.swap(turn, turn + (scaled >> 32) as usize);
+        }
+        self.order[turn] as usize
+    }
+}
 
 impl Clone for Select<'_> {
     fn clone(&self) -> Self {
@@ -546,9 +573,9 @@ impl SelectedOperation<'_> {
     /// # Panics
     /// If the operation is not a send of this sender's channel.
     #[inline]
-    pub fn send<T>(self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
+    pub fn send<T>(mut self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
         self.check(Side::Send, std::ptr::from_ref(sender.core()).cast(), "passed a sender that wasn't selected");
-        match self.complete().0 {
+        match std::mem::replace(&mut self.begun, Begun::Completed) {
             Begun::Partner(partner) => {
                 if observe::is_on() {
                     sender.core().tell_handed(&partner);
@@ -573,11 +600,11 @@ impl SelectedOperation<'_> {
     /// # Panics
     /// If the operation is not a receive of this receiver's channel.
     #[inline]
-    pub fn recv<T>(self, receiver: &Receiver<T>) -> Result<T, RecvError> {
+    pub fn recv<T>(mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         self.check(Side::Receive, std::ptr::from_ref(receiver.core()).cast(), "passed a receiver that wasn't selected");
-        match self.complete() {
+        match std::mem::replace(&mut self.begun, Begun::Completed) {
             // SAFETY: the message of this channel lies in the slot, and the operation is consumed.
-            (Begun::Received, mut slot) => Ok(unsafe { slot.pointer().cast::<T>().read() }),
+            Begun::Received => Ok(unsafe { self.slot.pointer().cast::<T>().read() }),
             _ => {
                 observe::acquire_at(receiver.core().address());
                 Err(RecvError)
@@ -592,24 +619,25 @@ impl SelectedOperation<'_> {
         assert!(self.side == side && std::ptr::eq(own, address), "{otherwise}");
     }
 
-    /// It is going to be completed: the drop has nothing to do any more.
-    #[inline]
-    fn complete(self) -> (Begun, Slot) {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: each is read once, and `this` is not dropped.
-        unsafe { (std::ptr::read(&raw const this.begun), std::ptr::read(&raw const this.slot)) }
-    }
-}
-
-impl Drop for SelectedOperation<'_> {
-    fn drop(&mut self) {
-        match std::mem::replace(&mut self.begun, Begun::NotReady) {
+    #[cold]
+    #[inline(never)]
+    fn abandon(&mut self) {
+        match std::mem::replace(&mut self.begun, Begun::Completed) {
             // It begins again.
             Begun::Partner(partner) => partner.dismiss(Verdict::Retry).wake(),
             Begun::Reserved => self.endpoint.give_room_back(),
             _ => {}
         }
         assert!(std::thread::panicking(), "dropped `SelectedOperation` without completing the operation");
+    }
+}
+
+impl Drop for SelectedOperation<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !matches!(self.begun, Begun::Completed) {
+            self.abandon();
+        }
     }
 }
 

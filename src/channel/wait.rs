@@ -6,15 +6,27 @@
 //!
 //! # Who may touch what, and when
 //! - `verdict`: WAITING until claimed. A plain wait stands in one list, so taking its entry out under that
-//!   channel's lock is the claim. A select stands in several: the claim is the compare-exchange from WAITING
-//!   to CLAIMED, and entries of a claimed select that still lie elsewhere are dropped by who finds them, or
-//!   by the select itself on its way out. WITHDRAWN is the select's own claim, when it gives up.
-//!   A plain waiter that spins before it parks says so by SPINNING: its verdict needs no wake-up. Both ways out of
-//!   SPINNING are a compare-exchange: to the verdict, or, by the waiter that is going to park, to WAITING.
+//!   channel's lock is the claim, and leaves the word as it is. A select stands in several: the claim is the
+//!   compare-exchange from WAITING to CLAIMED, and entries of a claimed select that still lie elsewhere are dropped by
+//!   who finds them, or by the select itself on its way out. WITHDRAWN is the select's own claim, when it gives up.
+//! - SPINNING, a bit beside WAITING or CLAIMED: the waiter is awake, and looks at the word; its verdict needs no
+//!   wake-up. Only the waiter sets it, while the wait is free (before it is in a list, or by a compare-exchange from
+//!   WAITING), and takes it off again before it parks, once, claimed or not. A claim keeps it; a withdrawal, and the
+//!   verdict, end it.
 //! - `target`: written by the waiter before its entries are in a list, read by the claimer.
 //! - `partner`: written by the claimer before it publishes CHOSEN (Release), taken by the waiter after (Acquire).
 //! - the slot (where the message lies, or where it goes): the waiter's until the entry is in a list, the
 //!   claimer's until the verdict, then the waiter's again.
+//!
+//! # Why no wake-up is lost, and none is doubled
+//! While the bit is set, every change of the word is a compare-exchange from a word with the bit. So its end has one
+//! author. If that is the verdict, the waiter has not begun to park, and sees the verdict before it would: its own
+//! compare-exchange fails. If it is the waiter, who has not parked yet, then whoever ends the wait finds the bit gone,
+//! either at first or by failing, and wakes; the verdict is in the word before the wake-up, which a waiter that is about
+//! to park does not lose (`park`). Without the bit the word of a claimed wait is its claimer's alone, so that a plain
+//! store publishes. All ways to park go by `spin_out`, which takes the bit off.
+//!
+//! A claim may find the bit gone, or new, since it looked: it tries again, and each happens at most once in a wait.
 //!
 //! # Why the pointers are good
 //! A waiter does not leave before its verdict is in, or before its entries are out of all lists. A suspended stack is
@@ -49,10 +61,21 @@ pub(super) enum Verdict {
 const WAITING: usize = 0;
 const CLAIMED: usize = 1;
 const WITHDRAWN: usize = 7;
-/// A plain waiter's: nobody needs to wake it.
+/// Beside WAITING or CLAIMED: nobody needs to wake the waiter.
 const SPINNING: usize = 1 << CODE_BITS;
 const CODE_BITS: u32 = 3;
 const CODE: usize = (1 << CODE_BITS) - 1;
+
+/// Whether the bit is set; in a verdict it is part of the number of the arm.
+#[inline(always)]
+fn is_spinning(word: usize) -> bool {
+    const { assert!(WAITING == 0 && CLAIMED == 1) };
+    word & !CLAIMED == SPINNING
+}
+
+fn is_free(word: usize) -> bool {
+    matches!(word, WAITING | SPINNING)
+}
 
 /// What an entry asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,47 +152,64 @@ impl Wait {
 
     /// Whether it may still be claimed.
     pub(super) fn is_free(&self) -> bool {
-        matches!(self.verdict.load(Ordering::Relaxed), WAITING | SPINNING)
+        is_free(self.verdict.load(Ordering::Relaxed))
     }
 
     /// For whoever takes an entry out of a list, under the channel's lock.
     #[inline(always)]
     pub(super) fn claim(&self) -> bool {
-        // Relaxed: what the waiter wrote before came with the lock, what it reads after comes with the verdict.
-        !self.is_select || self.verdict.compare_exchange(WAITING, CLAIMED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        // Relaxed, here and below: what the waiter wrote before came with the lock, what it reads after comes with the
+        // verdict. Who finds an entry of a select that has been claimed sees so without a locked instruction.
+        let claim = |word| is_free(word).then_some(word | CLAIMED);
+        !self.is_select || self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
     }
 
-    /// The waiter claims itself for a partner that it is about to call upon.
-    pub(super) fn claim_unlisted(&self) {
+    /// The waiter claims itself for a partner that it is about to call upon, and that is on another thread if `apart`.
+    pub(super) fn claim_unlisted(&self, apart: bool) {
         self.arm();
-        self.verdict.store(CLAIMED, Ordering::Relaxed);
+        let spinning = if may_spin(apart) { SPINNING } else { 0 };
+        self.verdict.store(CLAIMED | spinning, Ordering::Relaxed);
     }
 
     /// A select gives up waiting. False: somebody has claimed it before, and the verdict comes.
     pub(super) fn withdraw(&self) -> bool {
         debug_assert!(self.is_select);
-        self.verdict.compare_exchange(WAITING, WITHDRAWN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let withdraw = |word| is_free(word).then_some(WITHDRAWN);
+        self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, withdraw).is_ok()
     }
 
-    /// Spins for a little, if it was armed for that.
+    /// A select that is about to join one more list, where its partner is on another thread if `apart`, is going to
+    /// spin. If it has been claimed by now, it is woken.
     #[inline(always)]
-    pub(super) fn spin(&self) {
-        if self.verdict.load(Ordering::Relaxed) == SPINNING {
+    pub(super) fn prepare_to_spin(&self, apart: bool) {
+        debug_assert!(self.is_select);
+        if self.verdict.load(Ordering::Relaxed) == WAITING && may_spin(apart) {
+            let _ = self.verdict.compare_exchange(WAITING, SPINNING, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Spins for a little, if it was armed for that. Before each wait.
+    #[inline(always)]
+    fn spin(&self) {
+        if is_spinning(self.verdict.load(Ordering::Relaxed)) {
             self.spin_out();
         }
     }
 
+    /// Not if somebody has become able to use the thread since it was armed.
     #[cold]
     fn spin_out(&self) {
-        if !spin_until(|| self.verdict().is_some()) {
+        if !may_spin(true) || !spin_until(|| self.verdict().is_some()) {
             // From now on the verdict brings a wake-up; or it has come in this moment.
-            let _ = self.verdict.compare_exchange(SPINNING, WAITING, Ordering::Relaxed, Ordering::Relaxed);
+            let stop = |word| is_spinning(word).then_some(word & !SPINNING);
+            let _ = self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, stop);
         }
     }
 
     /// Parks until the verdict, or until the deadline has passed: then `None`.
     #[inline(always)]
     pub(super) fn park(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<(Verdict, usize)> {
+        self.spin();
         loop {
             if let Some(verdict) = self.verdict() {
                 observe::served();
@@ -185,6 +225,7 @@ impl Wait {
     /// The wait has been claimed: the verdict comes, however long it takes.
     #[inline(always)]
     pub(super) fn park_for_verdict(&self, reason: WaitReason) -> (Verdict, usize) {
+        self.spin();
         loop {
             if let Some(verdict) = self.verdict() {
                 observe::served();
@@ -208,9 +249,8 @@ impl Wait {
         let word = verdict as usize | (arm << CODE_BITS);
         let published = &wait.verdict;
         // Release, here and below: the message, and `partner`.
-        if published.load(Ordering::Relaxed) == SPINNING
-            && published.compare_exchange(SPINNING, word, Ordering::Release, Ordering::Relaxed).is_ok()
-        {
+        let found = published.load(Ordering::Relaxed);
+        if is_spinning(found) && published.compare_exchange(found, word, Ordering::Release, Ordering::Relaxed).is_ok() {
             return Woken::Spinner;
         }
         // SAFETY: the waiter is in its wait, which this verdict ends.

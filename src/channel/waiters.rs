@@ -36,12 +36,18 @@ impl Entry {
     /// The wait must outlive the entry; the slot holds the message, or is for one, as long as the entry is listed.
     #[inline(always)]
     pub(super) fn new(wait: &Wait, arm: usize, slot: NonNull<u8>, wish: Wish) -> Self {
+        Self::at(Home::current(), wait, arm, slot, wish)
+    }
+
+    /// As `new`, for who knows where it is.
+    #[inline(always)]
+    pub(super) fn at(home: Home, wait: &Wait, arm: usize, slot: NonNull<u8>, wish: Wish) -> Self {
         Self {
             wait: NonNull::from(wait),
             arm,
             slot,
             wish,
-            home: Home::current(),
+            home,
             listed: AtomicBool::new(false),
             previous: Cell::new(None),
             next: Cell::new(None),
@@ -55,11 +61,6 @@ impl Entry {
     }
 
     #[inline(always)]
-    pub(super) fn slot(&self) -> NonNull<u8> {
-        self.slot
-    }
-
-    #[inline(always)]
     pub(super) fn wish(&self) -> Wish {
         self.wish
     }
@@ -70,10 +71,11 @@ impl Entry {
         self.listed.load(Ordering::Acquire)
     }
 
-    /// Claims its own wait for a verdict that comes from elsewhere. For the owner, while it is in no list.
+    /// Claims its own wait for a verdict that comes from elsewhere, from another thread if `apart`. For the owner, while
+    /// it is in no list.
     #[inline(always)]
-    pub(super) fn claim_itself(&self) -> Claimed {
-        self.wait().claim_unlisted();
+    pub(super) fn claim_itself(&self, apart: bool) -> Claimed {
+        self.wait().claim_unlisted(apart);
         Claimed(NonNull::from(self))
     }
 }

@@ -4,15 +4,15 @@
 //! | field | written by | read by |
 //! | --- | --- | --- |
 //! | `id`, `created_at`, `creator`, `extra`, `vtable` | the creator, before publication | anyone |
-//! | `references` | anyone who holds a `GRef` | the same |
+//! | `life`, `joiner` | see `life.rs` | the same |
 //! | `wake` | wakers (PENDING), the home worker (the rest) | anyone |
 //! | `link` | whoever set PENDING, then the drainer of the inbox | the same |
 //! | `home` | the home worker: set before STARTED, cleared after DONE | anyone who saw STARTED (may find it cleared); the home worker compares it at any time |
 //! | `pinned` | the home worker's thread only (`G::pinned` checks that) | the same |
-//! | `Task::body`, `joiner` | see `task.rs` |
+//! | `Task::body` | see `life.rs` | the same |
 //!
 //! # Ownership
-//! The memory is counted by `references`. It holds a `Task<F, T>`: this header, then the closure, later the
+//! The memory is counted by `life`. It holds a `Task<F, T>`: this header, then the closure, later the
 //! result. A waker's `GRef` keeps the *memory* alive, never a value of the user's: the closure leaves at
 //! the start, and the result is dropped by the goroutine itself or by its `JoinHandle`. So the last
 //! reference may go away on any thread and runs no user code. A started goroutine owns one reference to
@@ -33,6 +33,7 @@
 //! may see. That is what pinning buys: park and unpark without an atomic operation.
 
 use super::inbox::Linked;
+use super::life::Life;
 use super::worker::{Worker, WorkerShared};
 use crate::debug::Text;
 use crate::debug::unwind::Registers;
@@ -46,7 +47,7 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, compiler_fence};
 
 pub(crate) const STARTED: u8 = 1;
 pub(crate) const PENDING: u8 = 2;
@@ -63,6 +64,10 @@ pub(crate) struct TaskVTable {
     pub(crate) run: unsafe fn(&G),
     /// Drops the closure of a goroutine that will never start, and tells its joiner.
     pub(crate) cancel: unsafe fn(&G),
+    /// Moves the result to where the pointer points. Once at most, for whom it belongs to; see `life.rs`.
+    pub(crate) take: unsafe fn(&G, NonNull<u8>),
+    /// Drops the result that nobody wants, in the place of `take`.
+    pub(crate) abandon: unsafe fn(&G),
     /// Frees the memory and nothing else.
     pub(crate) deallocate: unsafe fn(NonNull<G>),
     /// The name of the closure's type, for dumps.
@@ -116,6 +121,8 @@ pub(crate) struct Pinned {
     pub(crate) exiting: Cell<bool>,
     /// Its wait has a deadline.
     pub(crate) timed: Cell<bool>,
+    /// The slice in which it has ended and woken a joiner of this worker, or 0; see `Life::release_to_neighbour`.
+    pub(crate) joined_by_neighbour: Cell<u64>,
     /// How many `no_switch` calls are open.
     pub(crate) no_switch: Cell<u16>,
     pub(crate) yielder: Cell<*const Yielder>,
@@ -162,11 +169,9 @@ const _: () = assert!(size_of::<Pinned>() <= crate::stack::RESERVED);
 
 #[repr(C)]
 pub(crate) struct G {
-    references: AtomicUsize,
+    pub(crate) life: Life,
     pub(crate) vtable: &'static TaskVTable,
     pub(crate) wake: AtomicU8,
-    /// See `task.rs`.
-    pub(crate) join: AtomicU8,
     pub(crate) wait_reason: AtomicU8,
     /// Its closure is not `Send`: it must start, or be dropped, on the thread that created it.
     pub(crate) is_local: bool,
@@ -201,6 +206,7 @@ unsafe impl Linked for G {
 }
 
 impl G {
+    #[inline(always)]
     pub(crate) fn new(
         vtable: &'static TaskVTable,
         id: u64,
@@ -210,11 +216,10 @@ impl G {
         extra: Option<Box<Extra>>,
     ) -> Self {
         Self {
-            // The run reference and the join handle's.
-            references: AtomicUsize::new(2),
+            // With the run reference and the join handle's.
+            life: Life::new(),
             vtable,
             wake: AtomicU8::new(0),
-            join: AtomicU8::new(0),
             wait_reason: AtomicU8::new(WaitReason::None as u8),
             is_local,
             link: AtomicPtr::new(std::ptr::null_mut()),
@@ -232,12 +237,7 @@ impl G {
 
     /// A counted reference to this object.
     pub(crate) fn reference(&self) -> GRef {
-        // Whoever can name a `&G` holds, or runs under, a counted reference; this adds one more.
-        // As for Arc: nothing needs ordering here, and an overflow would need 2^63 leaked handles.
-        let before = self.references.fetch_add(1, Ordering::Relaxed);
-        if before > isize::MAX as usize {
-            std::process::abort();
-        }
+        self.life.add_reference();
         GRef(NonNull::from(self))
     }
 
@@ -281,13 +281,24 @@ impl G {
     /// If `worker` is not the home: a bug in lisle, caught before it becomes a data race.
     #[inline(always)]
     pub(crate) fn pinned(&self, worker: &Worker) -> &Pinned {
-        assert!(self.is_home(worker), "goroutine {} touched away from home", self.id);
+        match self.pinned_at(worker) {
+            Some(pinned) => pinned,
+            None => panic!("goroutine {} touched away from home", self.id),
+        }
+    }
+
+    /// The home worker's private part, if that is `worker`.
+    #[inline(always)]
+    pub(crate) fn pinned_at(&self, worker: &Worker) -> Option<&Pinned> {
+        if !self.is_home(worker) {
+            return None;
+        }
         // SAFETY: a `&Worker` exists on its own thread only (it is neither Send nor Sync), and `home` is
         // this worker from `start` to `retire` only, between which `pinned` points to the living `Pinned`
         // on the goroutine's stack. So all references to it live on one thread; its content is cells. (The home of
         // those that a failed check has left behind goes to another thread by a lock.) The callers are that
         // goroutine and the scheduler between its slices: none keeps the reference beyond `retire`.
-        unsafe { &*self.pinned.get() }
+        Some(unsafe { &*self.pinned.get() })
     }
 
     /// Asks the processor for this object's cache lines, ahead of a wake-up or a resume.
@@ -332,6 +343,7 @@ impl G {
                 None => Text::none(),
             }),
             timed: Cell::new(false),
+            joined_by_neighbour: Cell::new(0),
             scope: Cell::new(None),
         };
         // SAFETY: `reserved` is aligned, writable memory of at least this size (asserted above), which
@@ -339,7 +351,7 @@ impl G {
         unsafe { place.write(pinned) };
         self.pinned.set(place.as_ptr());
         self.home.store(std::ptr::from_ref(worker.shared).cast_mut(), Ordering::Release);
-        let before = self.wake.swap(STARTED, Ordering::AcqRel);
+        let before = self.set_started();
         let pinned = self.pinned(worker);
         pinned.token.set(before & PENDING != 0);
         pinned.user_token.set(before & USER != 0);
@@ -347,12 +359,35 @@ impl G {
         pinned.g.store(g.as_ptr(), Ordering::Release);
     }
 
-    /// Switches to the goroutine's stack until it parks, yields or ends. Returns whether it ended.
+    /// For itself, as it ends. Does nothing for one that has never started.
+    pub(crate) fn note_joined_by_neighbour(&self) {
+        Worker::with_current(|worker| match worker {
+            Some(worker) if self.is_home(worker) => {
+                let pinned = self.pinned(worker);
+                pinned.joined_by_neighbour.set(pinned.slice.load(Ordering::Relaxed));
+            }
+            _ => {}
+        });
+    }
+
+    /// Returns the wake word of the fresh goroutine.
     #[inline(always)]
-    pub(crate) fn resume(&self, worker: &Worker) -> bool {
-        let slot = self.pinned(worker).coroutine.get();
-        // SAFETY: home thread. Only `start`, `resume` and `retire` touch the slot, and none is re-entered
-        // for the same goroutine, since a running goroutine is in no queue.
+    fn set_started(&self) -> u8 {
+        if !self.life.is_unshared() {
+            return self.wake.swap(STARTED, Ordering::AcqRel);
+        }
+        // Nobody is there who could wake it between the two.
+        let before = self.wake.load(Ordering::Relaxed);
+        self.wake.store(STARTED, Ordering::Release);
+        before
+    }
+
+    /// Switches to the goroutine's stack until it parks, yields or ends. Returns whether it ended. With its own `pinned`.
+    #[inline(always)]
+    pub(crate) fn resume(&self, pinned: &Pinned) -> bool {
+        let slot = pinned.coroutine.get();
+        // SAFETY: home thread, since `pinned` comes from `G::pinned`. Only `start`, `resume` and `retire` touch the slot, and
+        // none is re-entered for the same goroutine, since a running goroutine is in no queue.
         let coroutine = unsafe { &mut *slot };
         let back = self.fiber.enter();
         forget_registers();
@@ -429,6 +464,16 @@ impl std::ops::Deref for GRef {
     }
 }
 
+impl GRef {
+    /// As a drop, for the home worker of one that has ended.
+    #[inline]
+    pub(crate) fn release_at_home(self, joined_by_neighbour: bool) {
+        if joined_by_neighbour && self.life.release_to_neighbour() {
+            std::mem::forget(self);
+        }
+    }
+}
+
 impl Clone for GRef {
     #[inline]
     fn clone(&self) -> Self {
@@ -440,10 +485,7 @@ impl Drop for GRef {
     #[inline]
     fn drop(&mut self) {
         let _quiet = tsan::quiet();
-        // The only reference cannot be copied meanwhile, so a plain load finds out that it is the only one.
-        let only = self.references.load(Ordering::Acquire) == 1;
-        if only || self.references.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
+        if self.life.release() {
             let deallocate = self.vtable.deallocate;
             // SAFETY: the count is zero, so nobody else can reach it.
             unsafe { deallocate(self.0) };

@@ -6,6 +6,7 @@
 
 use super::g::{G, Pinned, RunState};
 use super::worker::Worker;
+use std::mem::MaybeUninit;
 
 /// Why a goroutine keeps its thread while it waits.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +48,9 @@ impl KeepThread {
 #[inline(always)]
 pub(crate) fn reason_to(worker: &Worker, g: &G, pinned: &Pinned) -> Option<KeepThread> {
     let (low, high) = pinned.stack_bounds.get();
-    let on_stack = 0_u8;
-    let sp = std::ptr::from_ref(&on_stack).addr();
+    // Nothing is stored there: only the address is wanted.
+    let on_stack = MaybeUninit::<u8>::uninit();
+    let sp = on_stack.as_ptr().addr();
     if !(low..high).contains(&sp) {
         return Some(KeepThread::ForeignStack);
     }
@@ -58,13 +60,13 @@ pub(crate) fn reason_to(worker: &Worker, g: &G, pinned: &Pinned) -> Option<KeepT
     if std::thread::panicking() {
         return Some(KeepThread::Panicking);
     }
-    if worker.scanner.borrow().is_clean() { None } else { look_closely(worker, g) }
+    if worker.scanner.is_clean() { None } else { look_closely(worker, g) }
 }
 
 #[cold]
 #[inline(never)]
 fn look_closely(worker: &Worker, g: &G) -> Option<KeepThread> {
-    let hit = worker.scanner.borrow_mut().scan()?;
+    let hit = worker.scanner.scan()?;
     worker.scheduler.count_hit(worker, g, hit);
     Some(KeepThread::ThreadLocal)
 }

@@ -19,7 +19,7 @@ pub(crate) struct Lint {
 impl Lint {
     /// A slice begins.
     pub(crate) fn begin(&self, worker: &Worker) {
-        *self.at_start.borrow_mut() = worker.scanner.borrow().snapshot();
+        *self.at_start.borrow_mut() = worker.scanner.snapshot();
     }
 
     /// The slice has ended in a park, a yield, or the end of `g`.
@@ -28,9 +28,9 @@ impl Lint {
             // It returned: what it changed, it left for good, as on any thread.
             return;
         }
-        let scanner = worker.scanner.borrow();
+        let scanner = &worker.scanner;
         for hit in scanner.changed_since(&self.at_start.borrow()) {
-            let name = scanner.describe(hit);
+            let name = scanner.variable(hit).describe();
             let own = ["`lisle::", "`std::", "`core::", "`<lisle::", "`<std::"];
             if own.iter().any(|prefix| name.starts_with(prefix)) || !self.told.borrow_mut().insert(name.clone()) {
                 continue;

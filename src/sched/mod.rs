@@ -35,6 +35,7 @@ pub(crate) mod g;
 pub(crate) mod idle;
 pub(crate) mod inbox;
 pub(crate) mod keep_thread;
+pub(crate) mod life;
 mod lint;
 pub(crate) mod scan;
 pub(crate) mod slice_log;
@@ -330,38 +331,67 @@ impl Scheduler {
     // ---- fresh work ----
 
     /// Whether new goroutines are taken: not after a shutdown, and not while others wait for stacks.
+    #[inline(always)]
     pub(crate) fn admit(&self) -> io::Result<()> {
-        if self.is_stopped() {
-            return Err(shut_down());
-        }
-        if self.has_starved.load(Ordering::Relaxed)
-            && let Some(why) = lock(&self.starved).why.clone()
-        {
-            return Err(why.into());
+        if self.is_stopped() || self.has_starved.load(Ordering::Relaxed) {
+            self.refuse()?;
         }
         crate::tsan::admit()
     }
 
+    #[cold]
+    fn refuse(&self) -> io::Result<()> {
+        if self.is_stopped() {
+            return Err(shut_down());
+        }
+        match lock(&self.starved).why.clone() {
+            Some(why) => Err(why.into()),
+            None => Ok(()),
+        }
+    }
+
     /// Queues a fresh goroutine: with its spawner if that is one of our regular workers, else for all.
-    pub(crate) fn spawn(self: &Arc<Self>, g: GRef) -> io::Result<()> {
+    /// `worker` is the calling thread's.
+    #[inline(always)]
+    pub(crate) fn spawn(self: &Arc<Self>, worker: Option<&Worker>, g: GRef) -> io::Result<()> {
+        if g.extra.is_some() || self.has_offenders.load(Ordering::Relaxed) {
+            return self.spawn_special(worker, g);
+        }
+        self.spawn_plain(worker, g);
+        Ok(())
+    }
+
+    /// One that may want a thread of its own.
+    #[cold]
+    #[inline(never)]
+    fn spawn_special(self: &Arc<Self>, worker: Option<&Worker>, g: GRef) -> io::Result<()> {
         let wants_thread =
             g.is_own_thread() || self.has_offenders.load(Ordering::Relaxed) && self.is_offender(g.created_at);
         // Under the explorer there are no other threads.
         if wants_thread && !crate::observe::is_explored() {
             return self.start_dedicated(g);
         }
-        Worker::with_current(|worker| match worker {
+        self.spawn_plain(worker, g);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn spawn_plain(self: &Arc<Self>, worker: Option<&Worker>, g: GRef) {
+        match worker {
             Some(worker) if Arc::ptr_eq(&worker.scheduler, self) && !worker.is_dedicated() => {
                 worker.count_spawn();
                 worker.push_fresh(g);
                 self.cancel_if_stopped();
             }
-            _ => {
-                self.elsewhere.spawned.fetch_add(1, Ordering::AcqRel);
-                self.inject(g);
-            }
-        });
-        Ok(())
+            _ => self.spawn_from_outside(g),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn spawn_from_outside(&self, g: GRef) {
+        self.elsewhere.spawned.fetch_add(1, Ordering::AcqRel);
+        self.inject(g);
     }
 
     pub(crate) fn inject(&self, g: GRef) {
@@ -483,10 +513,16 @@ impl Scheduler {
     // ---- ends ----
 
     /// Called by `worker` after each goroutine that ended there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn goroutine_ended(&self, worker: &Worker) {
-        if self.has_starved.load(Ordering::Relaxed)
-            && !worker.is_dedicated()
+        if self.has_starved.load(Ordering::Relaxed) || self.awaited.load(Ordering::Relaxed) {
+            self.tell_ended(worker);
+        }
+    }
+
+    #[cold]
+    fn tell_ended(&self, worker: &Worker) {
+        if !worker.is_dedicated()
             && let Some(g) = self.take_starved()
         {
             worker.push_fresh(g);
@@ -518,6 +554,7 @@ impl Scheduler {
         true
     }
 
+    #[inline]
     pub(crate) fn is_stopped(&self) -> bool {
         self.state.load(Ordering::Acquire) == STOPPED
     }

@@ -1,21 +1,7 @@
 //! `Task<F, T>`: a goroutine object with its closure and, later, its result, in one allocation.
-//!
-//! # The join word
-//! | bits | meaning |
-//! | --- | --- |
-//! | JOINER | `joiner` is written, the handle's owner waits |
-//! | FINISHED | the result is written; the goroutine touches `body` no more |
-//! | DETACHED | the handle is gone; nobody will take the result |
-//!
-//! The goroutine sets FINISHED, the handle sets JOINER or DETACHED, each once, with an AcqRel
-//! read-modify-write. Whoever comes second sees the other's bit and owns the result: the handle after
-//! FINISHED, the goroutine itself after DETACHED. So the result is taken or dropped exactly once, on the
-//! thread of one of the two, and never by a waker's last reference.
-//!
-//! (Lin et al. would call it a one-shot exchange; async-task and tokio's `task/state.rs` keep the same
-//! information together with their run states. Here the run states are the home worker's alone.)
+//! The end, the handle, and who gets the result: `life.rs`.
 
-use super::g::{DONE, Extra, G, GRef, TaskVTable};
+use super::g::{DONE, G, GRef, TaskVTable};
 use super::task_memory;
 use super::watchdog::GoroutineInfo;
 use super::worker::Worker;
@@ -27,16 +13,13 @@ use crate::tsan;
 use std::alloc::Layout;
 use std::any::Any;
 use std::cell::UnsafeCell;
-use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering, compiler_fence};
 use std::thread;
-
-pub(crate) const JOINER: u8 = 1;
-const FINISHED: u8 = 2;
-const DETACHED: u8 = 4;
 
 enum Body<F, T> {
     Unstarted(F),
@@ -53,26 +36,16 @@ struct Task<F, T> {
     body: UnsafeCell<ManuallyDrop<Body<F, T>>>,
 }
 
-/// Everything that a goroutine is made of, for `new_task`.
-pub(crate) struct NewTask {
-    pub(crate) id: u64,
-    pub(crate) creator: u64,
-    pub(crate) created_at: &'static Location<'static>,
-    pub(crate) is_local: bool,
-    pub(crate) extra: Option<Box<Extra>>,
-    pub(crate) scope: Option<Arc<ScopeData>>,
-}
-
-/// Allocates a goroutine for `f`.
+/// Allocates a goroutine for `f`. `g` becomes its header.
 ///
 /// # Safety
-/// The types are erased. The caller sees to it that `f` runs, or is dropped, on a thread and at a time at
-/// which that is sound: `F: Send + 'static`, or home thread only, or within a scope that outlives it.
-pub(crate) unsafe fn new_task<F, T>(new: NewTask, f: F) -> (GRef, ResultSlot<T>)
+/// The types are erased: `g` was made with `vtable::<F, T>()`. The caller sees to it that `f` runs, or is dropped, on a
+/// thread and at a time at which that is sound: `F: Send + 'static`, or home thread only, or within a scope that outlives it.
+#[inline(always)]
+pub(crate) unsafe fn new_task<F, T>(mut g: G, scope: Option<Arc<ScopeData>>, f: F) -> (GRef, ResultSlot<T>)
 where
     F: FnOnce() -> T,
 {
-    let mut g = G::new(vtable::<F, T>(), new.id, new.creator, new.created_at, new.is_local, new.extra);
     // Not to be taken for a goroutine before all of it is there: `debug::unstarted`.
     g.wake = AtomicU8::new(DONE);
     let body = UnsafeCell::new(ManuallyDrop::new(Body::<F, T>::Unstarted(f)));
@@ -82,7 +55,7 @@ where
         let _quiet = tsan::quiet();
         memory = task_memory::allocate(Layout::new::<Task<F, T>>()).cast::<Task<F, T>>();
         // SAFETY: new memory of the right layout.
-        unsafe { memory.write(Task { g, scope: new.scope, body }) };
+        unsafe { memory.write(Task { g, scope, body }) };
         compiler_fence(Ordering::Release);
         // SAFETY: just written; nobody else has it.
         unsafe { (*memory.as_ptr()).g.wake.store(0, Ordering::Relaxed) };
@@ -92,13 +65,16 @@ where
     let g = unsafe { GRef::from_raw(pointer) };
     // SAFETY: it counts a second one, for the handle.
     let handle = unsafe { GRef::from_raw(pointer) };
-    (g, ResultSlot { g: handle, take: take_result::<F, T>, abandon: abandon::<F, T> })
+    (g, ResultSlot { g: ManuallyDrop::new(handle), result: PhantomData })
 }
 
-fn vtable<F: FnOnce() -> T, T>() -> &'static TaskVTable {
+#[inline]
+pub(crate) fn vtable<F: FnOnce() -> T, T>() -> &'static TaskVTable {
     &TaskVTable {
         run: run::<F, T>,
         cancel: cancel::<F, T>,
+        take: take_result_to::<F, T>,
+        abandon: abandon::<F, T>,
         deallocate: deallocate::<F, T>,
         closure: std::any::type_name::<F>,
     }
@@ -168,28 +144,40 @@ unsafe fn cancel<F: FnOnce() -> T, T>(g: &G) {
 /// more), but after the result was dropped if nobody wants it (a shutdown waits for that destructor).
 fn finish<F, T>(task: &Task<F, T>, result: thread::Result<T>, on_worker: impl Fn(fn(&Worker))) {
     let g = &task.g;
+    // To drop it does nothing.
+    let is_plain = !std::mem::needs_drop::<T>() && result.is_ok();
     // SAFETY: before FINISHED the body is the goroutine's alone.
     unsafe { **task.body.get() = Body::Finished(result) };
-    let mut seen = g.join.load(Ordering::Acquire);
-    let counted = seen & DETACHED == 0;
+    let mut seen = g.life.look();
+    let counted = !seen.is_detached();
     if counted {
         on_worker(Worker::count_end);
     }
-    loop {
+    while !seen.is_detached() {
         // After FINISHED the joiner may go its way and be gone: so it is borrowed for its wake-up before.
-        let joiner = (seen & JOINER != 0).then(|| Joiner::borrow(g));
-        match g.join.compare_exchange_weak(seen, seen | FINISHED, Ordering::AcqRel, Ordering::Acquire) {
+        let joiner = seen.has_joiner().then(|| Joiner::borrow(g));
+        let neighbour = matches!(joiner, Some(Joiner::Neighbour(_)));
+        match g.life.finish(seen, neighbour) {
             Err(now) => seen = now,
-            Ok(_) if seen & DETACHED != 0 => {
-                if counted {
-                    on_worker(Worker::uncount_end);
+            Ok(()) => {
+                // From here to `Worker::end` there is no switch, no point of an explorer's, and no code of the user's.
+                if neighbour {
+                    g.note_joined_by_neighbour();
                 }
-                // SAFETY: both FINISHED and DETACHED are set, and we came second: the result is ours.
-                unsafe { abandon::<F, T>(g) };
-                break on_worker(Worker::count_end);
+                joiner.into_iter().for_each(Joiner::wake);
+                break;
             }
-            Ok(_) => break joiner.into_iter().for_each(Joiner::wake),
         }
+    }
+    if seen.is_detached() {
+        if counted {
+            on_worker(Worker::uncount_end);
+        }
+        if !is_plain {
+            // SAFETY: the handle is gone, and did not see FINISHED: the result is ours.
+            unsafe { abandon::<F, T>(g) };
+        }
+        on_worker(Worker::count_end);
     }
     if let Some(scope) = &task.scope {
         scope.leave();
@@ -249,7 +237,7 @@ unsafe fn abandon<F, T>(g: &G) {
 }
 
 /// # Safety
-/// FINISHED is set, the caller owns the result by the rules above, and `g` heads a `Task<F, T>`.
+/// The caller owns the result by the rules of `life.rs`, and `g` heads a `Task<F, T>`.
 unsafe fn take_result<F, T>(g: &G) -> thread::Result<T> {
     // SAFETY: passed on.
     let task = unsafe { task::<F, T>(g) };
@@ -259,6 +247,15 @@ unsafe fn take_result<F, T>(g: &G) -> thread::Result<T> {
         Body::Finished(result) => result,
         _ => unreachable!("FINISHED promises a result"),
     }
+}
+
+/// As `TaskVTable::take`.
+///
+/// # Safety
+/// As `take_result`, and `to` is for a `thread::Result<T>`.
+unsafe fn take_result_to<F, T>(g: &G, to: NonNull<u8>) {
+    // SAFETY: passed on.
+    unsafe { to.cast().write(take_result::<F, T>(g)) };
 }
 
 /// # Safety
@@ -275,9 +272,10 @@ unsafe fn deallocate<F, T>(g: NonNull<G>) {
 
 /// The receiving end of a goroutine's result: what every join handle holds.
 pub(crate) struct ResultSlot<T> {
-    g: GRef,
-    take: unsafe fn(&G) -> thread::Result<T>,
-    abandon: unsafe fn(&G),
+    /// Given up by `join` or `drop`.
+    g: ManuallyDrop<GRef>,
+    /// A handle can be moved whatever its result is, as std's.
+    result: PhantomData<fn() -> T>,
 }
 
 impl<T> ResultSlot<T> {
@@ -286,17 +284,17 @@ impl<T> ResultSlot<T> {
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.g.join.load(Ordering::Acquire) & FINISHED != 0
+        self.g.life.is_finished()
     }
 
     /// As `is_finished`, as a user asks: what was done there happens before, if it is.
     #[inline(always)]
     #[track_caller]
     pub(crate) fn poll(&self) -> bool {
-        let is_watched = observe::touch(Op::IsFinished, &*self.g);
+        let is_watched = observe::touch(Op::IsFinished, &**self.g);
         let is_finished = self.is_finished();
         if is_watched && is_finished {
-            observe::acquire(&*self.g);
+            observe::acquire(&**self.g);
         }
         is_finished
     }
@@ -305,20 +303,21 @@ impl<T> ResultSlot<T> {
     #[inline(always)]
     #[track_caller]
     pub(crate) fn join(self) -> thread::Result<T> {
-        let is_watched = observe::touch(Op::Join, &*self.g);
+        let is_watched = observe::touch(Op::Join, &**self.g);
         if !self.is_finished() {
             self.wait();
         }
         if is_watched {
-            observe::acquire(&*self.g);
+            observe::acquire(&**self.g);
         }
-        let this = ManuallyDrop::new(self);
+        let mut this = ManuallyDrop::new(self);
         // SAFETY: FINISHED is set and DETACHED never will be, so the result is ours; `this` is used no
-        // more, and its GRef is moved out exactly once.
+        // more, and its reference is given up exactly once.
         unsafe {
-            let result = (this.take)(&this.g);
-            drop(std::ptr::read(&this.g));
-            result
+            let mut result = MaybeUninit::<thread::Result<T>>::uninit();
+            (this.g.vtable.take)(&this.g, NonNull::from(&mut result).cast());
+            ManuallyDrop::drop(&mut this.g);
+            result.assume_init()
         }
     }
 
@@ -328,14 +327,14 @@ impl<T> ResultSlot<T> {
     fn wait(&self) {
         crate::park::with_current(|current| {
             assert!(
-                !std::ptr::eq(current, &raw const *self.g),
+                !std::ptr::eq(current, &raw const **self.g),
                 "goroutine {} tried to join itself: it would wait for its own end for ever",
                 self.g.id
             );
             // SAFETY: before JOINER is set the field is the handle's alone.
             unsafe { *self.g.joiner.get() = park::marked(NonNull::from(current)) };
         });
-        self.g.join.fetch_or(JOINER, Ordering::AcqRel);
+        self.g.life.announce_joiner();
         let guard = AbortOnUnwind("the wait for a goroutine's end");
         while !self.is_finished() {
             crate::park::park(WaitReason::Join);
@@ -346,10 +345,12 @@ impl<T> ResultSlot<T> {
 
 impl<T> Drop for ResultSlot<T> {
     fn drop(&mut self) {
-        let before = self.g.join.fetch_or(DETACHED, Ordering::AcqRel);
-        if before & FINISHED != 0 {
-            // SAFETY: the goroutine has finished and saw no DETACHED, so the result is ours.
-            unsafe { (self.abandon)(&self.g) };
+        if self.g.life.detach() {
+            return;
         }
+        // SAFETY: the goroutine has finished and saw no DETACHED, so the result is ours.
+        unsafe { (self.g.vtable.abandon)(&self.g) };
+        // SAFETY: the reference is given up here or above, and not used again.
+        unsafe { ManuallyDrop::drop(&mut self.g) };
     }
 }

@@ -53,15 +53,24 @@ pub(crate) fn chunks() -> Vec<(Range<usize>, usize)> {
     CHUNKS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn class_of(layout: Layout) -> Option<usize> {
+/// A constant, where the layout is one.
+#[inline(always)]
+const fn class_of(layout: Layout) -> Option<usize> {
     if cfg!(feature = "sanitizer") || crate::tsan::IS_ON || layout.align() > ALIGN {
         return None;
     }
-    SIZES.iter().position(|&size| layout.size() <= size)
+    let mut class = 0;
+    while class < SIZES.len() {
+        if layout.size() <= SIZES[class] {
+            return Some(class);
+        }
+        class += 1;
+    }
+    None
 }
 
 /// Memory for a goroutine object of this layout.
-#[inline]
+#[inline(always)]
 pub(crate) fn allocate(layout: Layout) -> NonNull<u8> {
     let Some(class) = class_of(layout) else { return from_global(layout) };
     Worker::with_current(|worker| match worker {
@@ -74,7 +83,7 @@ pub(crate) fn allocate(layout: Layout) -> NonNull<u8> {
 ///
 /// # Safety
 /// Nobody uses the memory any more.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
     let Some(class) = class_of(layout) else {
         // SAFETY: came from `from_global` with this layout, and is in nobody's use.
@@ -125,7 +134,7 @@ impl TaskMemory {
         Self { free: Default::default(), chunk: Cell::new(SMALLEST_CHUNK) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn allocate(&self, class: usize) -> NonNull<u8> {
         let mut free = self.free[class].borrow_mut();
         match free.pop() {
@@ -148,15 +157,20 @@ impl TaskMemory {
         free.pop().expect("neither a batch nor a chunk is empty").0
     }
 
-    #[inline]
+    #[inline(always)]
     fn free(&self, class: usize, block: Block) {
         let mut free = self.free[class].borrow_mut();
         free.push(block);
         if free.len() >= 2 * BATCH {
-            let keep = free.len() - BATCH;
-            let spare = free.split_off(keep);
-            shared(class).push(spare);
+            Self::share(class, &mut free);
         }
+    }
+
+    #[cold]
+    fn share(class: usize, free: &mut Vec<Block>) {
+        let keep = free.len() - BATCH;
+        let spare = free.split_off(keep);
+        shared(class).push(spare);
     }
 }
 

@@ -174,12 +174,11 @@ impl Watchdog {
             return;
         }
         let info = GoroutineInfo::of(g);
-        let scanner = worker.scanner.borrow();
-        let scanner: &scan::Scanner = &scanner;
+        let variable = worker.scanner.variable(hit);
         let waiting = worker.waiting_behind();
         let reason = g.wait_reason();
         let tell = || {
-            let variable = scanner.describe(hit);
+            let variable = variable.describe();
             report(format_args!(
                 "lisle: {info} waits ({reason}) while {variable} points into a goroutine's stack. Such a \
                  thread-local belongs to the frames of one thread, so the goroutine keeps its thread until it \

@@ -11,6 +11,7 @@ mod explored;
 mod order;
 mod placement;
 mod ready;
+mod ring;
 mod search;
 mod watch;
 
@@ -284,9 +285,13 @@ pub(crate) enum Kind {
     Explorer,
 }
 
+/// What there is to do when nobody who has started can run.
 enum Next {
+    /// A fresh goroutine, which has started now.
     Started(NonNull<G>),
-    Fresh(GRef),
+    /// It could not start.
+    TryAgain,
+    Nothing,
 }
 
 pub(crate) struct Worker {
@@ -294,7 +299,7 @@ pub(crate) struct Worker {
     pub(crate) scheduler: Arc<Scheduler>,
     kind: Kind,
     deque: Deque<GRef>,
-    pub(crate) ready: RefCell<Ready>,
+    pub(crate) ready: Ready,
     /// Fresh goroutines whose closures are not `Send`.
     local_fresh: RefCell<VecDeque<GRef>>,
     /// Those that must start here and found no stack.
@@ -302,7 +307,7 @@ pub(crate) struct Worker {
     timers: RefCell<Timers>,
     stacks: RefCell<StackCache>,
     pub(crate) task_memory: TaskMemory,
-    pub(crate) scanner: RefCell<Scanner>,
+    pub(crate) scanner: Scanner,
     running: Cell<Option<NonNull<G>>>,
     tick: Cell<u32>,
     /// Lone fresh goroutines started here since the last theft.
@@ -319,6 +324,8 @@ pub(crate) struct Worker {
     starved_until: Cell<usize>,
     /// How many go before those who have yielded.
     fresh_first: Cell<usize>,
+    /// One of the three above may not be 0.
+    fresh_presses: Cell<bool>,
     fresh_seen: Cell<order::FreshSeen>,
     searching: Cell<bool>,
     /// The last theft, until it is judged.
@@ -385,7 +392,7 @@ impl Worker {
         let worker = Self::new(shared, scheduler, kind);
         worker.on_this_thread(|worker| {
             if let Some(g) = first.and_then(|g| worker.start(g)) {
-                worker.ready.borrow_mut().push_woken(g);
+                worker.ready.push_woken(g);
             }
             if worker.scheduler.config.lint_lock_order {
                 crate::observe::watch_lock_order();
@@ -410,13 +417,13 @@ impl Worker {
             scheduler,
             kind,
             deque: deque.expect("one thread serves a worker"),
-            ready: RefCell::default(),
+            ready: Ready::default(),
             local_fresh: RefCell::default(),
             local_starved: RefCell::default(),
             timers: RefCell::default(),
             stacks,
             task_memory: TaskMemory::new(),
-            scanner: RefCell::new(Scanner::new(range)),
+            scanner: Scanner::new(range),
             running: Cell::new(None),
             tick: Cell::new(0),
             own_lone: Cell::new(0),
@@ -426,6 +433,7 @@ impl Worker {
             fresh_due: Cell::new(0),
             starved_until: Cell::new(0),
             fresh_first: Cell::new(0),
+            fresh_presses: Cell::new(false),
             fresh_seen: Cell::default(),
             searching: Cell::new(false),
             haul: Cell::new(None),
@@ -465,23 +473,20 @@ impl Worker {
     /// The loop. The one place where goroutines are resumed is inlined here; `park` says why.
     fn work(&self) {
         loop {
-            let Some(next) = self.next().or_else(|| self.find_elsewhere()) else {
-                if self.may_end() || !self.sleep() {
-                    return;
-                }
-                continue;
+            let ready = match self.next_ready() {
+                Some(g) => g,
+                None => match self.next_fresh() {
+                    Next::Started(g) => g,
+                    Next::TryAgain => continue,
+                    Next::Nothing if self.may_end() || !self.sleep() => return,
+                    Next::Nothing => continue,
+                },
             };
             // A producer may have chosen us for fresh work while other work arrived, too.
             if self.searching.get() {
                 self.stop_searching();
             }
-            let started = match next {
-                Next::Started(g) => Some(g),
-                Next::Fresh(g) => self.start(g),
-            };
-            if let Some(g) = started {
-                self.resume(g);
-            }
+            self.resume(ready);
         }
     }
 
@@ -549,7 +554,7 @@ impl Worker {
 
     /// Started goroutines that would run next.
     pub(crate) fn waiting_behind(&self) -> usize {
-        self.ready.borrow().len()
+        self.ready.len()
     }
 
     /// Wakes a goroutine whose home this is.
@@ -559,7 +564,7 @@ impl Worker {
         match pinned.state.get() {
             RunState::Parked => {
                 pinned.state.set(RunState::Ready);
-                self.ready.borrow_mut().push_woken(NonNull::from(g));
+                self.ready.push_woken(NonNull::from(g));
             }
             _ => pinned.token.set(true),
         }
@@ -635,6 +640,26 @@ impl Worker {
 
     // ---- running goroutines ----
 
+    /// Starts one, its turn come. (That nobody waits behind it `pop_ready` has told.)
+    #[inline(always)]
+    fn begin(&self, g: GRef) -> Next {
+        // Others may look for more, while this makes a stack.
+        if self.searching.get() {
+            self.stop_searching();
+        }
+        self.start(g).map_or(Next::TryAgain, Next::Started)
+    }
+
+    /// As `begin`, before those that are ready, who come first after all if there is no stack.
+    #[inline(never)]
+    fn begin_before_others(&self, g: GRef) -> Option<NonNull<G>> {
+        self.tell_how_many_wait();
+        match self.begin(g) {
+            Next::Started(g) => Some(g),
+            _ => None,
+        }
+    }
+
     /// Makes a fresh goroutine ready to run: from now on it is pinned to this worker. `None` if there is no
     /// stack for it: then it waits.
     #[inline(always)]
@@ -672,7 +697,6 @@ impl Worker {
         self.running.set(Some(pointer));
         self.shared.running.store(pointer.as_ptr(), Ordering::Release);
         let counters = &self.shared.counters;
-        counters.ready.store(self.ready.borrow().len() as u64, Ordering::Relaxed);
         let slice = counters.slices.load(Ordering::Relaxed) + 1;
         counters.slices.store(slice, Ordering::Release);
         // Before anything on its stack changes.
@@ -681,7 +705,7 @@ impl Worker {
         if self.watched.get() {
             self.slice_begins(g);
         }
-        let ended = g.resume(self);
+        let ended = g.resume(pinned);
         if self.watched.get() {
             self.slice_ended(g);
         }
@@ -698,14 +722,17 @@ impl Worker {
     fn end(&self, pointer: NonNull<G>) {
         // SAFETY: the run reference, given up by `start`, ends here.
         let g = unsafe { GRef::from_raw(pointer) };
+        let pinned = g.pinned(self);
+        // In this very slice: then the joiner has not run since.
+        let joined_by_neighbour = pinned.joined_by_neighbour.get() == pinned.slice.load(Ordering::Relaxed);
         let stack = g.retire(self);
-        if self.scanner.borrow_mut().retire(stack.bounds()) {
+        if self.scanner.retire(stack.bounds()) {
             // Some thread-local still points into it: leaked, see `scan`.
             let _leaked = stack;
         } else {
             self.stacks.borrow_mut().give(stack);
         }
-        drop(g);
+        g.release_at_home(joined_by_neighbour);
         if !self.local_starved.borrow().is_empty() {
             self.retry_local_starved();
         }

@@ -118,7 +118,8 @@ impl RawMutex {
 
     #[inline]
     pub(crate) fn unlock(&self) {
-        let before = self.state.fetch_and(!LOCKED, Ordering::Release);
+        // The holder's bit is set. (A subtraction is one instruction; x86 has none that clears a bit and gives the word.)
+        let before = self.state.fetch_sub(LOCKED, Ordering::Release);
         if before & (WAITERS | WOKEN) == WAITERS {
             self.wake_one();
         }

@@ -176,7 +176,8 @@ impl RawRwLock {
         if observe::is_on() {
             observe::unlocking(Op::RwLockUnlock, &self.state, &self.clock);
         }
-        let before = self.state.fetch_and(!WRITER, Ordering::AcqRel);
+        // The writer's bit is set; see `RawMutex::unlock`.
+        let before = self.state.fetch_sub(WRITER, Ordering::AcqRel);
         if before & QUEUED != 0 {
             self.hand_over(0);
         }

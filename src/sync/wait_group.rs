@@ -34,6 +34,9 @@ pub struct WaitGroup {
     inner: Arc<Inner>,
 }
 
+/// In this order, so that the counter shares a cache line, mostly, with the `Arc`'s count before it: who adds clones next, and
+/// who is done drops.
+#[repr(C)]
 struct Inner {
     /// The counter in the upper half, the number of waiters in the lower.
     state: AtomicU64,
@@ -63,6 +66,7 @@ impl WaitGroup {
     /// # Panics
     /// With Go's words: "sync: negative `WaitGroup` counter"; "sync: `WaitGroup` misuse: Add called
     /// concurrently with Wait" if the counter leaves zero while somebody waits.
+    #[inline]
     #[track_caller]
     pub fn add(&self, delta: i32) {
         self.inner.add(delta);
@@ -72,6 +76,7 @@ impl WaitGroup {
     ///
     /// # Panics
     /// "sync: negative `WaitGroup` counter" if there were more calls of `done` than were added.
+    #[inline]
     #[track_caller]
     pub fn done(&self) {
         self.inner.add(-1);
@@ -114,15 +119,33 @@ impl WaitGroup {
 }
 
 impl Inner {
+    #[inline]
     #[track_caller]
     fn add(&self, delta: i32) {
-        let op = if delta < 0 { Op::WaitGroupDone } else { Op::WaitGroupAdd };
-        if observe::touch(op, self) && delta < 0 {
-            observe::release(self);
+        if observe::is_on() {
+            self.tell(delta);
         }
         let change = u64::from(delta.cast_unsigned()) << 32;
         // AcqRel: what was done before each `done` happens before what follows `wait`.
         let state = self.state.fetch_add(change, Ordering::AcqRel).wrapping_add(change);
+        if counter(state) < 0 || waiters(state) > 0 && (delta > 0 || counter(state) == 0) {
+            self.look_closely(delta, state);
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn tell(&self, delta: i32) {
+        let op = if delta < 0 { Op::WaitGroupDone } else { Op::WaitGroupAdd };
+        if observe::touch(op, self) && delta < 0 {
+            observe::release(self);
+        }
+    }
+
+    /// Whoever waits is to be told, or something is wrong.
+    #[cold]
+    #[track_caller]
+    fn look_closely(&self, delta: i32, state: u64) {
         let (now, waiting) = (counter(state), waiters(state));
         assert!(now >= 0, "sync: negative WaitGroup counter");
         assert!(

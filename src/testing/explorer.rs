@@ -138,7 +138,7 @@ impl Explorer {
     /// Gives the thread to the loop, and waits for another turn.
     fn step_back(&self, worker: &Worker, g: &G) {
         let pinned = g.pinned(worker);
-        worker.ready.borrow_mut().push_woken(NonNull::from(g));
+        worker.ready.push_woken(NonNull::from(g));
         crate::park::switch_out(pinned, RunState::Ready);
     }
 
@@ -313,7 +313,7 @@ impl Explorer {
                 return None;
             }
             if let Some(next) = self.next.take() {
-                worker.ready.borrow_mut().take(next);
+                worker.ready.take(next);
                 return Some(next);
             }
             if self.time_is_next.take() {
@@ -322,13 +322,13 @@ impl Explorer {
             if worker.shared.has_deliveries() && self.is_woken_from_outside(worker) {
                 return None;
             }
-            if !worker.ready.borrow().is_empty() {
+            if !worker.ready.is_empty() {
                 let next = self.run.borrow_mut().choose_ready(worker);
                 let Some(next) = next else {
                     self.next_time(worker);
                     continue;
                 };
-                worker.ready.borrow_mut().take(next);
+                worker.ready.take(next);
                 return Some(next);
             }
             if !self.go_on(worker) {

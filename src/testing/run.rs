@@ -228,7 +228,7 @@ impl Run {
         candidates.clear();
         candidates.extend(goes_on);
         // SAFETY: goroutines in the ready queue are alive.
-        candidates.extend(worker.ready.borrow().iter().map(|g| unsafe { g.as_ref() }.id));
+        candidates.extend(worker.ready.iter().map(|g| unsafe { g.as_ref() }.id));
         if self.plan.eager_time && !self.main_is_over && worker.next_time().is_some() {
             candidates.push(CLOCK);
         }
@@ -325,7 +325,7 @@ impl Run {
             let pinned = unsafe { strand.g.as_ref() }.pinned(worker);
             pinned.state.set(RunState::ParkedInPlace);
             pinned.g.store(null_mut(), Relaxed);
-            worker.scanner.borrow_mut().retire(pinned.stack_bounds.get());
+            worker.scanner.retire(pinned.stack_bounds.get());
         }
     }
 

@@ -41,7 +41,7 @@ impl Worker {
     #[cold]
     pub(super) fn start_at_once(&self, g: GRef) {
         let started = self.start(g).expect("the explorer found no stack for a goroutine");
-        self.ready.borrow_mut().push_woken(started);
+        self.ready.push_woken(started);
         // SAFETY: just started.
         let bounds = unsafe { started.as_ref() }.pinned(self).stack_bounds.get();
         crate::observe::with_explorer(|explorer| {
@@ -62,7 +62,7 @@ impl Worker {
         if failed {
             self.scheduler.leak_deferred();
         }
-        self.ready.borrow_mut().clear();
+        self.ready.clear();
         self.timers.take();
     }
 

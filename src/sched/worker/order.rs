@@ -19,6 +19,7 @@
 use super::super::g::{G, GRef};
 use super::{Counters, Next, Worker, steal_until_decided};
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 
 /// How many turns may pass before the clock, the injector and the oldest work get theirs. A prime, as in
 /// Go's `schedtick`, so that it does not fall in step with a pattern of the program's.
@@ -41,52 +42,81 @@ pub(super) struct FreshSeen {
 }
 
 impl Worker {
-    pub(super) fn next(&self) -> Option<Next> {
+    /// Whose turn it is: one that is ready, or a fresh one that comes before those and has started now.
+    #[inline(always)]
+    pub(super) fn next_ready(&self) -> Option<NonNull<G>> {
         let tick = self.tick.get().wrapping_add(1);
         self.tick.set(tick);
         if tick.is_multiple_of(FAIR_TICK)
             && let Some(g) = self.look_around()
         {
-            return Some(Next::Fresh(g));
-        }
-        if self.fresh_due.get() > 0
-            && let Some(g) = self.one_that_is_due()
-        {
-            return Some(Next::Fresh(g));
+            return Some(g);
         }
         if self.shared.has_deliveries() {
             self.drain_inbox();
         }
-        if self.fresh_first.get() > 0 && !self.ready.borrow().has_woken() {
+        if self.fresh_presses.get()
+            && let Some(g) = self.fresh_by_rule()
+        {
+            return Some(g);
+        }
+        self.pop_ready()
+    }
+
+    /// Nobody is ready: a fresh one starts, or there is something to do elsewhere.
+    pub(super) fn next_fresh(&self) -> Next {
+        let Some(g) = self.newest_fresh().or_else(|| self.take_injected()) else { return self.find_elsewhere() };
+        let seen = self.fresh_seen.get();
+        self.fresh_seen.set(FreshSeen { turns: seen.turns + 1, ..seen });
+        self.begin(g)
+    }
+
+    /// The next that is ready. Tells the watchdog how many are behind it.
+    #[inline(always)]
+    pub(super) fn pop_ready(&self) -> Option<NonNull<G>> {
+        let next = self.ready.pop();
+        self.tell_how_many_wait();
+        next
+    }
+
+    #[inline(always)]
+    pub(super) fn tell_how_many_wait(&self) {
+        self.shared.counters.ready.store(self.ready.len() as u64, Ordering::Relaxed);
+    }
+
+    /// A fresh goroutine, if the rules have one go before those that are ready.
+    #[inline(never)]
+    fn fresh_by_rule(&self) -> Option<NonNull<G>> {
+        if self.fresh_due.get() > 0
+            && let Some(g) = self.one_that_is_due()
+        {
+            return self.begin_before_others(g);
+        }
+        if self.fresh_first.get() > 0 && !self.ready.has_woken() {
             self.fresh_first.set(self.fresh_first.get() - 1);
             if self.has_own_fresh()
                 && let Some(g) = self.newest_fresh()
             {
-                return Some(Next::Fresh(g));
+                return self.begin_before_others(g);
             }
         }
-        let ready = self.ready.borrow_mut().pop();
-        if let Some(g) = ready {
-            if self.starved_until.get() > 0 {
-                self.fresh_due.set((self.own_fresh() / 64).max(1));
-            }
-            return Some(Next::Started(g));
+        if self.starved_until.get() > 0 && !self.ready.is_empty() {
+            self.fresh_due.set((self.own_fresh() / 64).max(1));
         }
-        let fresh = self.newest_fresh().or_else(|| self.take_injected())?;
-        let seen = self.fresh_seen.get();
-        self.fresh_seen.set(FreshSeen { turns: seen.turns + 1, ..seen });
-        Some(Next::Fresh(fresh))
+        self.fresh_presses.set(self.fresh_due.get() > 0 || self.fresh_first.get() > 0 || self.starved_until.get() > 0);
+        None
     }
 
     /// What has waited for long: timers, deferred calls, and fresh goroutines.
-    fn look_around(&self) -> Option<GRef> {
+    #[inline(never)]
+    fn look_around(&self) -> Option<NonNull<G>> {
         if self.watched.get() || crate::debug::waits::are_timed() {
             self.look_who_watches(false);
         }
         self.fire_timers();
         self.start_due_calls();
         self.look_at_fresh();
-        self.oldest_fresh()
+        self.begin_before_others(self.oldest_fresh()?)
     }
 
     /// Whether those that run leave the fresh ones no room.
@@ -98,6 +128,7 @@ impl Worker {
             self.starved_until.set(0);
         } else if starved >= STARVED {
             self.starved_until.set(count / 2);
+            self.fresh_presses.set(true);
             starved = 0;
         }
         self.fresh_seen.set(FreshSeen { turns: 0, count, starved });
@@ -138,13 +169,20 @@ impl Worker {
     }
 
     /// The running goroutine yields: because it wants to, or only since its budget is spent.
+    #[inline(always)]
     pub(crate) fn push_yielded(&self, g: &G, wants_to: bool) {
-        self.ready.borrow_mut().push_yielded(NonNull::from(g));
+        self.ready.push_yielded(NonNull::from(g));
         if self.has_own_fresh() {
-            let all = self.own_fresh();
-            // A part of them all, where they are many, so that they do not become ever more.
-            self.fresh_first.set(if wants_to { all.min(CROWD.max(all / 4)) } else { 1 });
+            self.let_fresh_go_first(wants_to);
         }
         Counters::bump(&self.shared.counters.yields);
+    }
+
+    #[inline(never)]
+    fn let_fresh_go_first(&self, wants_to: bool) {
+        let all = self.own_fresh();
+        // A part of them all, where they are many, so that they do not become ever more.
+        self.fresh_first.set(if wants_to { all.min(CROWD.max(all / 4)) } else { 1 });
+        self.fresh_presses.set(true);
     }
 }

@@ -12,7 +12,8 @@
 //!    says so (`offer_fresh`). Whoever has spent its budget of operations and never waited computes, too: before it
 //!    makes room for what it has started, which then would share its core for ever, thieves get `OFFER` to come.
 //! 2. *Several at once are shared out*: a pool, a fan-out. While a worker is idle, the spawner starts no more than
-//!    its share (such that all workers have as many) and leaves the rest to thieves, for `LEND` at most.
+//!    its share (such that all workers have as many) and leaves the rest to thieves, for `LEND` at most; but for the last
+//!    one, whose partner it has started, perhaps. For the same reason thieves take pairs (`search::haul_of`).
 //! 3. *A crowded worker starts nothing more*: if it has `MARGIN` started ones more than another that is idle, it
 //!    leaves even a lone one, or a server would keep all its connections on the worker that accepts them.
 //!
@@ -49,6 +50,7 @@ const LEND_PAUSE: Duration = Duration::from_millis(2);
 
 impl Worker {
     /// Queues a fresh goroutine whose closure is `Send`. The caller has counted it.
+    #[inline]
     pub(crate) fn push_fresh(&self, g: GRef) {
         if self.is_explored() {
             return self.start_at_once(g);
@@ -72,7 +74,7 @@ impl Worker {
     }
 
     pub(super) fn pop_local_fresh(&self) -> Option<GRef> {
-        if self.local_fresh.borrow().is_empty() {
+        if self.shared.counters.local_fresh.load(Ordering::Relaxed) == 0 {
             return None;
         }
         self.change_local_fresh(VecDeque::pop_front)
@@ -102,7 +104,7 @@ impl Worker {
     /// As `someone_waits`, of those whom thieves cannot take from here.
     fn someone_else_waits(&self) -> bool {
         self.shared.has_deliveries()
-            || !self.ready.borrow().is_empty()
+            || !self.ready.is_empty()
             || !self.local_fresh.borrow().is_empty()
             || !self.scheduler.injector.is_empty()
             || self.timers.borrow().next_deadline().is_some_and(|deadline| deadline <= crate::clock::now())
@@ -141,7 +143,7 @@ impl Worker {
     /// Inlined, for the usual case in which there is none.
     #[inline(always)]
     pub(super) fn has_own_fresh(&self) -> bool {
-        !self.deque.is_empty() || !self.local_fresh.borrow().is_empty()
+        !self.deque.is_empty() || self.shared.counters.local_fresh.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn newest_fresh(&self) -> Option<GRef> {
@@ -154,9 +156,9 @@ impl Worker {
                 self.stop_searching();
             }
             if self.scheduler.idle.is_anybody_idle() && self.has_its_share() && !self.lending_pauses() {
-                if !self.ready.borrow().is_empty() {
+                if !self.ready.is_empty() {
                     // It is offered only: those that can run are not kept waiting for a thief.
-                    self.shared.lends.store(true, Ordering::Relaxed);
+                    self.lend_the_lone();
                     self.scheduler.wake_for_fresh();
                     return None;
                 }
@@ -174,7 +176,11 @@ impl Worker {
 
     /// Whether the next fresh goroutine should rather start elsewhere.
     fn has_its_share(&self) -> bool {
-        if self.shares_out.get() { self.started() >= self.fair_share() } else { self.is_crowded() }
+        if self.shares_out.get() && self.deque.len() > 1 {
+            self.started() >= self.fair_share()
+        } else {
+            self.is_crowded()
+        }
     }
 
     pub(super) fn started(&self) -> usize {
@@ -201,10 +207,11 @@ impl Worker {
     /// Waits a little for a thief.
     #[cold]
     fn lend(&self) {
-        self.shared.lends.store(true, Ordering::Relaxed);
+        self.lend_the_lone();
         self.scheduler.wake_for_fresh();
         let until = crate::clock::now() + LEND;
         while self.has_its_share() && !self.deque.is_empty() && !self.shared.has_deliveries() {
+            self.lend_the_lone();
             if crate::clock::now() >= until {
                 self.lend_again.set(Some(until + LEND_PAUSE));
                 break;
@@ -213,6 +220,11 @@ impl Worker {
             std::thread::yield_now();
         }
         self.shared.lends.store(false, Ordering::Relaxed);
+    }
+
+    /// Thieves may take one that is alone now; of several that are shared out the last is not lent when it becomes so.
+    fn lend_the_lone(&self) {
+        self.shared.lends.store(self.deque.len() == 1, Ordering::Relaxed);
     }
 
     /// Whether a thief came by since the last call: then lone goroutines are no longer kept.

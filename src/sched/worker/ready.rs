@@ -12,7 +12,8 @@
 //! second, would wait behind all that compute; and whoever wakes twice would choose the order.
 
 use super::super::g::G;
-use std::collections::VecDeque;
+use super::ring::Ring;
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// How many that were woken may run before one that yielded.
@@ -21,33 +22,34 @@ const OVERTAKERS: u32 = 16;
 /// Plain pointers: each goroutine is alive by its run reference.
 #[derive(Default)]
 pub(crate) struct Ready {
-    woken: VecDeque<NonNull<G>>,
-    yielded: VecDeque<NonNull<G>>,
+    woken: Ring<NonNull<G>>,
+    yielded: Ring<NonNull<G>>,
     /// Woken ones that ran while another that yielded waited for its turn, since the last such turn.
-    overtakers: u32,
+    overtakers: Cell<u32>,
 }
 
 impl Ready {
     #[inline(always)]
-    pub(crate) fn push_woken(&mut self, g: NonNull<G>) {
-        self.woken.push_back(g);
+    pub(crate) fn push_woken(&self, g: NonNull<G>) {
+        self.woken.push(g);
     }
 
     #[inline(always)]
-    pub(crate) fn push_yielded(&mut self, g: NonNull<G>) {
-        self.yielded.push_back(g);
+    pub(crate) fn push_yielded(&self, g: NonNull<G>) {
+        self.yielded.push(g);
     }
 
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<NonNull<G>> {
+    #[inline(always)]
+    pub(crate) fn pop(&self) -> Option<NonNull<G>> {
         if !self.yielded.is_empty() {
-            if self.woken.is_empty() || self.overtakers >= OVERTAKERS {
-                self.overtakers = 0;
-                return pop_and_prefetch(&mut self.yielded);
+            let overtakers = self.overtakers.get();
+            if self.woken.is_empty() || overtakers >= OVERTAKERS {
+                self.overtakers.set(0);
+                return pop_and_prefetch(&self.yielded);
             }
-            self.overtakers += 1;
+            self.overtakers.set(overtakers + 1);
         }
-        pop_and_prefetch(&mut self.woken)
+        pop_and_prefetch(&self.woken)
     }
 
     #[inline(always)]
@@ -55,46 +57,42 @@ impl Ready {
         !self.woken.is_empty()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.woken.len() + self.yielded.len()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.woken.is_empty() && self.yielded.is_empty()
     }
 
     /// All, for the explorer of schedules, which chooses for itself.
     pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<G>> + '_ {
-        self.woken.iter().chain(&self.yielded).copied()
+        self.woken.iter().chain(self.yielded.iter())
     }
 
     /// Those who were woken, the next to run first.
     pub(crate) fn iter_woken(&self) -> impl Iterator<Item = NonNull<G>> + '_ {
-        self.woken.iter().copied()
+        self.woken.iter()
     }
 
     /// Takes out the one that the explorer has chosen.
-    pub(crate) fn take(&mut self, g: NonNull<G>) {
-        let queues = [&mut self.woken, &mut self.yielded];
-        let found = queues.into_iter().find_map(|queue| {
-            let place = queue.iter().position(|&other| other == g)?;
-            queue.remove(place)
-        });
-        found.expect("the chosen one is ready");
+    pub(crate) fn take(&self, g: NonNull<G>) {
+        let is_there = [&self.woken, &self.yielded].into_iter().any(|queue| queue.remove(|other| other == g));
+        assert!(is_there, "the chosen one is ready");
     }
 
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn clear(&self) {
         self.woken.clear();
         self.yielded.clear();
     }
 }
 
 /// A long queue has left the processor's caches: each stack is a page of its own.
-#[inline]
-fn pop_and_prefetch(queue: &mut VecDeque<NonNull<G>>) -> Option<NonNull<G>> {
-    let next = queue.pop_front()?;
+#[inline(always)]
+fn pop_and_prefetch(queue: &Ring<NonNull<G>>) -> Option<NonNull<G>> {
+    let next = queue.pop()?;
     if let (Some(later), Some(soon)) = (queue.get(12), queue.get(6)) {
         // SAFETY: goroutines in the ready queue are alive.
         let (later, soon) = unsafe { (later.as_ref(), soon.as_ref()) };
@@ -115,7 +113,7 @@ mod tests {
 
     #[test]
     fn who_was_woken_goes_before_who_yielded() {
-        let mut ready = Ready::default();
+        let ready = Ready::default();
         ready.push_yielded(goroutine(1));
         ready.push_woken(goroutine(2));
         ready.push_yielded(goroutine(3));
@@ -126,7 +124,7 @@ mod tests {
 
     #[test]
     fn who_yielded_gets_a_turn_among_neighbours_who_wake_each_other_without_end() {
-        let mut ready = Ready::default();
+        let ready = Ready::default();
         ready.push_yielded(goroutine(1));
         ready.push_woken(goroutine(2));
         let mut turns = 0;

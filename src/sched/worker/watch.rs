@@ -119,7 +119,7 @@ impl Watch {
 
     /// Dates those who were woken since the last time.
     fn note_woken(&mut self, worker: &Worker, since: Instant) {
-        let ready = worker.ready.borrow();
+        let ready = &worker.ready;
         if self.woken.front().map(|&(g, _)| g) != ready.iter_woken().next() && !self.woken.is_empty() {
             // Something was missed, between two windows for instance.
             self.woken.clear();
