@@ -1,7 +1,7 @@
 //! The results as text, Markdown and JSON.
 
 use crate::machine;
-use crate::results::{Ratio, Row};
+use crate::results::{Apart, Ratio, Row};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -57,7 +57,15 @@ pub fn text(rows: &[Row]) -> String {
             _ = writeln!(out, "{}", line(group, row));
         }
     }
+    if let Some(apart) = rows.first().and_then(|row| row.apart) {
+        let range = range(apart);
+        _ = writeln!(out, "{:<25} meanwhile a cache line took {range} ns to the other processor and back", "");
+    }
     out
+}
+
+fn range(apart: Apart) -> String {
+    format!("{} to {}", number(apart.least), number(apart.most))
 }
 
 fn is_of_another_kind(row: &Row) -> bool {
@@ -101,6 +109,7 @@ pub fn json(rows: &[Row]) -> Value {
             "job": row.job, "system": row.system, "unit": row.unit,
             "median": row.median(), "min": row.min(), "max": row.max(), "rounds": row.values.len(),
             "instructions": row.instructions, "skipped": row.skipped,
+            "cache_line": row.apart.map(|apart| json!({ "least": apart.least, "most": apart.most })),
         })
     };
     rows.iter().map(object).collect()
@@ -143,8 +152,9 @@ fn cell(group: &[Row], system: &str) -> String {
 
 fn spreads(rows: &[Row]) -> String {
     let mut out = String::from(
-        "\n## Spread\n\n| job | system | median | least | most | ratio, and its range | instructions |\n\
-         | --- | --- | ---: | ---: | ---: | --- | ---: |\n",
+        "\n## Spread\n\nThe last column: what a cache line took meanwhile to the other processor and back, ns.\n\n\
+         | job | system | median | least | most | ratio, and its range | instructions | cache line |\n\
+         | --- | --- | ---: | ---: | ---: | --- | ---: | ---: |\n",
     );
     for group in groups(rows) {
         for row in group {
@@ -153,7 +163,8 @@ fn spreads(rows: &[Row]) -> String {
             let instructions = row.instructions.map_or_else(|| "–".into(), |count| format!("{count:.0}"));
             let (median, min, max) = (number(median), number(min), number(max));
             let (job, system) = (row.job, row.system);
-            _ = writeln!(out, "| {job} | {system} | {median} | {min} | {max} | {verdict} | {instructions} |");
+            let apart = row.apart.map_or_else(|| "–".into(), range);
+            _ = writeln!(out, "| {job} | {system} | {median} | {min} | {max} | {verdict} | {instructions} | {apart} |");
         }
     }
     if let Err(error) = crate::child::instruction_counter() {

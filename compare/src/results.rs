@@ -17,6 +17,15 @@ pub struct Row {
     pub instructions: Option<f64>,
     /// Why there are no values.
     pub skipped: Option<String>,
+    /// How far apart the processors were meanwhile: see [`Field::measure`].
+    pub apart: Option<Apart>,
+}
+
+/// What a cache line takes to the other processor and back, in nanoseconds, at the least and at the most.
+#[derive(Clone, Copy)]
+pub struct Apart {
+    pub least: f64,
+    pub most: f64,
 }
 
 impl Row {
@@ -89,12 +98,17 @@ impl Field {
     /// All rounds of a job in all systems, one system after the other in each round, so that whatever else the machine
     /// does hits all of them. Each round begins with another, so that none always runs after the same one. A system
     /// that fails once is not asked again.
+    ///
+    /// Before each round and after the last it is measured how far apart the processors are: a virtual machine's are put now
+    /// on two cores that are near to each other, now on two that are not, and what two workers share costs accordingly.
     pub fn measure(&self, job: &Job, rounds: usize, round: &Round) -> Vec<Row> {
         let mut samples: BTreeMap<&str, Samples> = BTreeMap::new();
+        let mut distances = Vec::new();
         for (&name, why) in &self.absent {
             samples.entry(name).or_default().skipped = Some(why.clone());
         }
         for round_number in 0..rounds {
+            distances.extend(distance(round));
             let (before, first) = self.present.split_at(round_number % self.present.len().max(1));
             for system in first.iter().chain(before) {
                 let samples = samples.entry(system.name).or_default();
@@ -109,8 +123,23 @@ impl Field {
                 }
             }
         }
+        distances.extend(distance(round));
+        let least = distances.iter().copied().reduce(f64::min);
+        let apart = least.zip(distances.iter().copied().reduce(f64::max)).map(|(least, most)| Apart { least, most });
         let all = crate::systems::SYSTEMS.iter().filter_map(|system| Some((system.name, samples.get(system.name)?)));
-        all.flat_map(|(name, samples)| samples.rows(name, job, round)).collect()
+        all.flat_map(|(name, samples)| samples.rows(name, job, round, apart)).collect()
+    }
+}
+
+/// In nanoseconds, by a short run of the job `cache_line`.
+fn distance(round: &Round) -> Option<f64> {
+    if round.workers < 2 {
+        return None;
+    }
+    let (system, job) = (crate::systems::find("machine")?, crate::jobs::find("cache_line")?);
+    match child::run(system, job, &Round { count: 100_000, warm_up: 10_000, ..*round }) {
+        Outcome::Measured { values, .. } => values.first().copied(),
+        Outcome::None(_) => None,
     }
 }
 
@@ -121,7 +150,7 @@ struct Samples {
 }
 
 impl Samples {
-    fn rows(&self, system: &'static str, job: &Job, round: &Round) -> Vec<Row> {
+    fn rows(&self, system: &'static str, job: &Job, round: &Round, apart: Option<Apart>) -> Vec<Row> {
         // A system that failed in one round has no figures.
         let rounds = if self.skipped.is_some() { &[][..] } else { &self.rounds[..] };
         let sorted = |mut values: Vec<f64>| {
@@ -137,6 +166,7 @@ impl Samples {
             values: sorted(rounds.iter().map(|(values, _)| values[index]).collect()),
             instructions: median(&instructions),
             skipped: self.skipped.clone(),
+            apart,
         };
         job.outputs.iter().enumerate().map(row).collect()
     }
@@ -147,7 +177,15 @@ mod tests {
     use super::*;
 
     fn row(values: &[f64]) -> Row {
-        Row { job: "j", system: "s", unit: "ns", values: values.to_vec(), instructions: None, skipped: None }
+        Row {
+            job: "j",
+            system: "s",
+            unit: "ns",
+            values: values.to_vec(),
+            instructions: None,
+            skipped: None,
+            apart: None,
+        }
     }
 
     #[test]
