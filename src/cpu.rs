@@ -52,7 +52,7 @@ impl ObservedThread {
 }
 
 pub(crate) fn default_workers() -> usize {
-    let cores = affinity();
+    let cores = affinity(THIS_THREAD);
     match quota() {
         Some(quota) => workers_for(quota, cores),
         None => cores,
@@ -61,9 +61,17 @@ pub(crate) fn default_workers() -> usize {
 
 /// Whether two threads of this process can run at the same time.
 pub(crate) fn is_parallel() -> bool {
-    static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(affinity) > 1
+    static IS_PARALLEL: OnceLock<bool> = OnceLock::new();
+    *IS_PARALLEL.get_or_init(any_thread_may_choose)
 }
+
+/// Whether the caller, or the process's first thread, may run on several cores. Not the caller alone: who asks first may
+/// be a thread that has bound itself to one core, and its partner to another.
+fn any_thread_may_choose() -> bool {
+    affinity(THIS_THREAD) > 1 || affinity(std::process::id().cast_signed()) > 1
+}
+
+const THIS_THREAD: libc::pid_t = 0;
 
 fn workers_for(quota: f64, cores: usize) -> usize {
     // A quota is a small positive number: the cast cannot lose anything that matters.
@@ -71,12 +79,12 @@ fn workers_for(quota: f64, cores: usize) -> usize {
     wanted.max(2).min(cores)
 }
 
-/// Cores that this process may run on.
-fn affinity() -> usize {
+/// Cores that a thread may run on.
+fn affinity(thread: libc::pid_t) -> usize {
     // SAFETY: all-zero is a valid, empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: `set` is valid to write to, and its size is given.
-    let done = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) };
+    let done = unsafe { libc::sched_getaffinity(thread, size_of::<libc::cpu_set_t>(), &mut set) };
     if done != 0 {
         return std::thread::available_parallelism().map_or(1, usize::from);
     }
@@ -140,6 +148,25 @@ mod tests {
         assert_eq!(workers_for(2.1, 8), 3);
         assert_eq!(workers_for(64.0, 8), 8);
         assert_eq!(workers_for(0.5, 1), 1);
+    }
+
+    #[test]
+    fn a_thread_on_a_core_of_its_own_does_not_hide_the_others() {
+        let before = any_thread_may_choose();
+        std::thread::spawn(move || {
+            // SAFETY: all-zero is a valid, empty set.
+            let mut first: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+            // SAFETY: no pointers.
+            let here = usize::try_from(unsafe { libc::sched_getcpu() }).unwrap();
+            // SAFETY: a valid set, and a number that the kernel has given.
+            unsafe { libc::CPU_SET(here, &mut first) };
+            // SAFETY: a valid set of that size.
+            assert_eq!(unsafe { libc::sched_setaffinity(THIS_THREAD, size_of_val(&first), &first) }, 0);
+            assert_eq!(affinity(THIS_THREAD), 1);
+            assert_eq!(any_thread_may_choose(), before);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]
