@@ -1,9 +1,10 @@
-//! The atomics, locks and spin hints of every wake-up protocol in one place, so that the loom model
-//! checker can stand in for them (`RUSTFLAGS="--cfg loom"`). Protocol code imports from here and is the
+//! The atomics, locks and spin hints of every wake-up protocol in one place, and the memory of what is shared by count, so
+//! that the loom model checker can stand in for them (`RUSTFLAGS="--cfg loom"`). Protocol code imports from here and is the
 //! same source in both worlds.
 
 #[cfg(not(loom))]
 pub(crate) use std::{
+    alloc::{alloc, dealloc},
     hint::spin_loop,
     sync::Mutex,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
@@ -11,6 +12,7 @@ pub(crate) use std::{
 
 #[cfg(loom)]
 pub(crate) use loom::{
+    alloc::{alloc, dealloc},
     hint::spin_loop,
     sync::Mutex,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},

@@ -475,6 +475,21 @@ fn channel_close_wakes_a_receiver_after_the_last_message() {
     });
 }
 
+/// loom tells of memory that is freed twice, or by none.
+#[test]
+fn channel_is_freed_by_the_later_of_its_two_sides() {
+    model(|| {
+        let (sender, receiver) = crate::channel::bounded(1);
+        let another = sender.clone();
+        let first = thread::spawn(move || another.send(7).is_ok());
+        let second = thread::spawn(move || drop(receiver));
+        drop(sender);
+        first.join().unwrap();
+        second.join().unwrap();
+        drop(crate::channel::by_clock(None, None, false));
+    });
+}
+
 /// It joins its channels for a moment only, and may be taken at its word meanwhile.
 #[test]
 fn channel_select_that_only_tries_keeps_the_promise_that_it_made() {

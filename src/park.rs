@@ -35,7 +35,7 @@ use crate::observe::{self, Op};
 use crate::random::splitmix64;
 use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
 use crate::sched::keep_thread;
-use crate::sched::worker::Worker;
+use crate::sched::worker::{Worker, WorkerShared};
 use crate::threads::parker::ThreadParker;
 use crate::tsan;
 use std::cell::Cell;
@@ -247,15 +247,19 @@ impl WakeTarget {
     }
 }
 
-/// Where somebody runs: neighbours have the same.
+/// Where somebody runs: neighbours have the same. (What is not a neighbour could only have the same if it were half a
+/// terabyte away, and would be taken for one: a poor choice, no error.)
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Home(usize);
+pub(crate) struct Home(u32);
 
 impl Home {
     /// A worker, or no worker: OS threads count as neighbours, which is as good as any other order among them.
     #[inline(always)]
     pub(crate) fn current() -> Self {
-        Self(Worker::with_current(|worker| worker.map_or(0, |worker| std::ptr::from_ref(worker.shared).addr())))
+        const ALIGNMENT: u32 = align_of::<WorkerShared>().ilog2();
+        Self(Worker::with_current(|worker| {
+            worker.map_or(0, |worker| (std::ptr::from_ref(worker.shared).addr() >> ALIGNMENT) as u32)
+        }))
     }
 }
 

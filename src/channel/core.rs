@@ -31,8 +31,8 @@
 
 use super::lock::{Guard, Lock};
 use super::wait::{Verdict, Wait, Wish};
-use super::waiters::{Claimed, Entry, Waiters};
-use crate::atomics::{AtomicUsize, Ordering};
+use super::waiters::{Claimed, Entry, PlainWait, Waiters};
+use crate::atomics::{AtomicBool, AtomicUsize, Ordering};
 use crate::observe::{self, Op};
 use crate::park::{WaitReason, Waiter, Woken, keeps_thread, may_spin, pause, unpark, unpark_all};
 use std::collections::VecDeque;
@@ -96,24 +96,30 @@ fn remainder(late: Duration, period: Duration) -> Duration {
     Duration::new(u64::try_from(nanos / SECOND).unwrap_or(u64::MAX), (nanos % SECOND) as u32)
 }
 
+/// In this order: what is written at zero capacity comes first, and shares one cache line with the word of the lock.
+#[repr(C)]
 pub(super) struct State<T> {
-    pub(super) buffer: VecDeque<T>,
-    pub(super) reserved: usize,
-    pub(super) sending: Waiters,
-    pub(super) receiving: Waiters,
     pub(super) closed: bool,
     /// Whether the last who was woken here was on another thread than its waker: then waiting begins with spinning.
     pub(super) apart: bool,
+    pub(super) sending: Waiters,
+    pub(super) receiving: Waiters,
+    pub(super) buffer: VecDeque<T>,
+    pub(super) reserved: usize,
     clock: Option<Box<Clock<T>>>,
     clocks: observe::ChannelClocks,
 }
 
+#[repr(C)]
 pub(crate) struct Core<T> {
     pub(super) state: Lock<State<T>>,
     /// `usize::MAX`: unbounded.
     pub(super) capacity: usize,
     senders: AtomicUsize,
     receivers: AtomicUsize,
+    /// One of the sides has given up its last handle, or there is but one; see `handle.rs`, as for what is below.
+    pub(super) abandoned: AtomicBool,
+    pub(super) offset: u8,
 }
 
 /// What became of a receive. The lock is free, but for `Empty`.
@@ -184,11 +190,11 @@ pub(super) fn call_upon(sender: Claimed, slot: NonNull<u8>, may_wait: bool, reas
         sender.dismiss(Verdict::Retry).wake();
         return None;
     }
-    let wait = Wait::new(false);
-    let entry = Entry::new(&wait, 0, slot, Wish::Exchange);
+    let plain = PlainWait::new();
+    let entry = plain.entry(slot);
     sender.choose(Some(entry.claim_itself(apart))).wake();
     // Until then the entry, its wait and its slot stay in place.
-    Some(wait.park_for_verdict(reason).0)
+    Some(entry.wait().park_for_verdict(reason).0)
 }
 
 impl<T> State<T> {
@@ -330,21 +336,23 @@ impl<T> Core<T> {
     pub(super) fn new(capacity: usize, clock: Option<Clock<T>>) -> Self {
         let prepared = if capacity == usize::MAX { 0 } else { capacity.min(Self::PREPARED) };
         let state = State {
-            buffer: VecDeque::with_capacity(prepared),
-            reserved: 0,
-            sending: Waiters::new(),
-            receiving: Waiters::new(),
             closed: false,
             apart: false,
+            sending: Waiters::new(),
+            receiving: Waiters::new(),
+            buffer: VecDeque::with_capacity(prepared),
+            reserved: 0,
             clock: clock.map(Box::new),
             clocks: observe::ChannelClocks::none(),
         };
         Self {
-            state: Lock::new(state),
+            state: if capacity == 0 { Lock::of_rendezvous(state) } else { Lock::new(state) },
             capacity,
             // A clock's channel never closes for want of senders.
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
+            abandoned: AtomicBool::new(false),
+            offset: 0,
         }
     }
 
@@ -427,14 +435,17 @@ impl<T> Core<T> {
                 return verdict;
             }
         };
-        let wait = Wait::new(false);
-        let entry = Entry::new(&wait, 0, message.cast(), Wish::Exchange);
-        wait.arm_plain(state.apart && state.sending.is_empty());
+        let plain = PlainWait::new();
+        let slot = plain.slot_for(message);
+        // SAFETY: whoever takes it there takes the caller's. They may be the same.
+        unsafe { slot.copy_from(message, 1) };
+        let entry = plain.entry(slot.cast());
+        entry.wait().arm_plain(state.apart && state.sending.is_empty());
         // SAFETY: `park` returns with the verdict, or after the withdrawal.
-        unsafe { state.sending.push_back(&entry) };
+        unsafe { state.sending.push_back(entry) };
         drop(state);
         wakes.wake();
-        self.park(&entry, Side::Send, deadline).unwrap_or(Verdict::Retry)
+        self.park(entry, Side::Send, deadline).unwrap_or(Verdict::Retry)
     }
 
     /// With a buffer between partners on two threads it pays to let the other one run ahead before one waits: each
@@ -636,12 +647,15 @@ impl<T> Core<T> {
                     return Err(Verdict::Retry);
                 }
                 Taken::Empty(state, wakes) => {
-                    let wait = Wait::new(false);
-                    let entry = Entry::new(&wait, 0, slot.cast(), Wish::Exchange);
+                    let plain = PlainWait::new();
+                    let slot = plain.slot_for(slot);
+                    let entry = plain.entry(slot.cast());
                     // SAFETY: `park` returns with the verdict, or after the withdrawal.
-                    let clock = unsafe { Self::join_receivers(state, wakes, &entry) };
+                    let clock = unsafe { Self::join_receivers(state, wakes, entry) };
                     let until = deadline.into_iter().chain(clock).min();
-                    match self.park(&entry, Side::Receive, until) {
+                    match self.park(entry, Side::Receive, until) {
+                        // SAFETY: `Done` means that the message is in the slot.
+                        Some(Verdict::Done) => return Ok(unsafe { slot.read() }),
                         Some(verdict) => verdict,
                         None if clock != until => return Err(Verdict::Retry),
                         None => Verdict::Retry,
@@ -673,17 +687,19 @@ impl<T> Core<T> {
         }
     }
 
-    /// A handle is dropped; with the last one of a side the channel closes.
-    pub(super) fn remove(&self, side: Side) {
+    /// A handle is dropped. With the last one of a side the channel closes: then it returns the messages that nobody
+    /// will receive.
+    pub(super) fn remove(&self, side: Side) -> Option<Messages<T>> {
         if observe::is_on() && self.handles(side).load(Ordering::Relaxed) == 1 {
             let op = if side == Side::Send { Op::CloseSenders } else { Op::CloseReceivers };
             observe::touch(op, &self.state);
         }
-        if self.handles(side).fetch_sub(1, Ordering::AcqRel) == 1 {
-            let (wakes, rest) = self.close(side);
-            wakes.wake();
-            drop_one_by_one(rest);
+        if self.handles(side).fetch_sub(1, Ordering::AcqRel) != 1 {
+            return None;
         }
+        let (wakes, rest) = self.close(side);
+        wakes.wake();
+        Some(Messages(rest))
     }
 
     /// Closes a channel that never has a message nor a sender, under a lock of the caller's perhaps: the wake-ups are
@@ -777,13 +793,18 @@ impl<T> Core<T> {
     }
 }
 
-/// If a destructor panics, the messages behind it are leaked: a second panic would end the process.
-fn drop_one_by_one<T>(messages: VecDeque<T>) {
-    let mut messages = ManuallyDrop::new(messages);
-    while let Some(message) = messages.pop_front() {
-        drop(message);
+/// Messages that are dropped one by one. If a destructor panics, those behind it are leaked: a second panic would end the
+/// process.
+pub(super) struct Messages<T>(VecDeque<T>);
+
+impl<T> Drop for Messages<T> {
+    fn drop(&mut self) {
+        let mut messages = ManuallyDrop::new(std::mem::take(&mut self.0));
+        while let Some(message) = messages.pop_front() {
+            drop(message);
+        }
+        drop(ManuallyDrop::into_inner(messages));
     }
-    drop(ManuallyDrop::into_inner(messages));
 }
 
 impl<T> Drop for Core<T> {
@@ -792,6 +813,6 @@ impl<T> Drop for Core<T> {
         let rest = std::mem::take(&mut state.buffer);
         state.tell_dropped(&rest, capacity);
         observe::forget(self.address());
-        drop_one_by_one(rest);
+        drop(Messages(rest));
     }
 }

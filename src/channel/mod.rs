@@ -43,6 +43,7 @@
 mod core;
 mod endpoint;
 mod error;
+mod handle;
 pub(crate) mod lock;
 mod receiver;
 mod select;
@@ -63,8 +64,8 @@ pub use sender::Sender;
 
 pub(crate) use core::Wakes;
 use core::{Clock, Core};
+use handle::Handle;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A channel that holds at most `capacity` messages; with 0, a send waits until a receiver takes the message.
@@ -108,8 +109,8 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 fn pair<T>(core: Core<T>) -> (Sender<T>, Receiver<T>) {
-    let core = Arc::new(core);
-    (Sender::new(Arc::clone(&core)), Receiver::new(core))
+    let (sender, receiver) = Handle::pair(core);
+    (Sender::new(sender), Receiver::new(receiver))
 }
 
 /// A receiver that gets one message after `duration`: the time at which it was due. It never disconnects; after
@@ -179,15 +180,15 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
 pub fn never<T>() -> Receiver<T> {
     let message = |_| unreachable!("it never has a message");
     let clock = Clock { next: None, period: None, keeps_phase: false, message };
-    Receiver::new(Arc::new(Core::new(0, Some(clock))))
+    Receiver::new(Handle::of_receivers(Core::new(0, Some(clock))))
 }
 
 /// A channel without messages and senders. Its one event is that it is closed, by `Core::close_signal`.
 pub(crate) fn signal() -> Receiver<Infallible> {
-    Receiver::new(Arc::new(Core::new(0, None)))
+    Receiver::new(Handle::of_receivers(Core::new(0, None)))
 }
 
 pub(crate) fn by_clock(next: Option<Instant>, period: Option<Duration>, keeps_phase: bool) -> Receiver<Instant> {
     let clock = Clock { next, period, keeps_phase, message: |when| when };
-    Receiver::new(Arc::new(Core::new(1, Some(clock))))
+    Receiver::new(Handle::of_receivers(Core::new(1, Some(clock))))
 }

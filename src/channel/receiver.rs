@@ -2,11 +2,11 @@
 
 use super::core::{Core, Patience, Side};
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
+use super::handle::Handle;
 use super::wait::Verdict;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The receiving end of a channel. Clones receive from the same channel: each message goes to one of them. When
@@ -22,14 +22,14 @@ use std::time::{Duration, Instant};
 /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
 /// ```
 pub struct Receiver<T> {
-    core: Arc<Core<T>>,
+    core: Handle<T>,
 }
 
 impl<T> UnwindSafe for Receiver<T> {}
 impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Receiver<T> {
-    pub(super) fn new(core: Arc<Core<T>>) -> Self {
+    pub(super) fn new(core: Handle<T>) -> Self {
         Self { core }
     }
 
@@ -137,20 +137,20 @@ impl<T> Receiver<T> {
 
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.core, &other.core) || self.core.is_never() && other.core.is_never()
+        self.core.is_of_same_channel(&other.core) || self.core.is_never() && other.core.is_never()
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.core.remove(Side::Receive);
+        // SAFETY: a receiver's, and its last use.
+        unsafe { self.core.leave(Side::Receive) };
     }
 }
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        self.core.add(Side::Receive);
-        Self::new(Arc::clone(&self.core))
+        Self::new(self.core.another(Side::Receive))
     }
 }
 

@@ -17,10 +17,10 @@ use super::core::{Side, call_upon};
 use super::endpoint::{Begun, Endpoint, IsReady};
 use super::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
 use super::wait::{Verdict, Wait, Wish};
-use super::waiters::Entry;
+use super::waiters::{Claimed, Entry};
 use super::{Receiver, Sender};
 use crate::observe::{self, Op};
-use crate::park::{Home, WaitReason};
+use crate::park::WaitReason;
 use smallvec::SmallVec;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -312,7 +312,7 @@ impl<'a> Select<'a> {
         if self.biased {
             return order;
         }
-        let own = Wait::new(true);
+        let own = Wait::new();
         let arm = |position: u32| &self.arms[position as usize];
         let is_ready = |&position: &u32| self.endpoint(arm(position)).is_ready(arm(position).side, &own);
         let ready: Order = order.iter().copied().filter(is_ready).collect();
@@ -398,19 +398,20 @@ impl<'a> Select<'a> {
     /// Waits for an operation to be chosen. `None`: begin again.
     #[inline(always)]
     fn wait(&self, slot: NonNull<u8>, limit: Limit, order: &Order) -> Result<Option<(usize, Begun)>, Missed> {
-        let wait = Wait::new(true);
+        let wait = Wait::new();
         let wish = |side| if side == Side::Send { Wish::Promise } else { Wish::Exchange };
-        let (verdict, position) = self.wait_as(&wait, slot, wish, limit, order)?;
+        let (verdict, position, partner) = self.wait_as(&wait, slot, wish, limit, order)?;
         let begun = match verdict {
             Verdict::Done => Begun::Received,
             Verdict::Closed => Begun::Closed,
-            Verdict::Chosen => wait.take_partner().map_or(Begun::Reserved, Begun::Partner),
+            Verdict::Chosen => partner.map_or(Begun::Reserved, Begun::Partner),
             Verdict::Ready | Verdict::Retry => return Ok(None),
         };
         Ok(Some((position, begun)))
     }
 
-    /// Joins the waiters of all arms, waits for the verdict (which names the arm by its position), and leaves them all.
+    /// Joins the waiters of all arms, waits for the verdict (which names the arm by its position, and for one that is to
+    /// deliver, the partner), and leaves them all.
     #[inline(always)]
     fn wait_as(
         &self,
@@ -419,12 +420,11 @@ impl<'a> Select<'a> {
         wish: impl Fn(Side) -> Wish,
         limit: Limit,
         order: &Order,
-    ) -> Result<(Verdict, usize), Missed> {
+    ) -> Result<(Verdict, usize, Option<Claimed>), Missed> {
         wait.arm();
-        let home = Home::current();
-        let entry = |(position, arm): (usize, &Arm)| Entry::at(home, wait, position, slot, wish(arm.side));
+        let entry = |(position, arm): (u32, &Arm)| Entry::of_select(wait, position, slot, wish(arm.side));
         let mut entries = Entries::with_capacity(self.arms.len());
-        self.arms.iter().enumerate().map(entry).for_each(|entry| entries.push(entry));
+        (0..).zip(&self.arms).map(entry).for_each(|entry| entries.push(entry));
         let verdict = match (self.join(&entries, limit, order), limit) {
             (Err(IsReady), _) => Err(Missed::Ready),
             (Ok(_), Limit::Now) => Err(Missed::Time),
@@ -442,7 +442,10 @@ impl<'a> Select<'a> {
             // SAFETY: it was put into this list, or into none.
             unsafe { self.endpoint(arm).withdraw(arm.side, entry) };
         }
-        verdict
+        let (verdict, arm) = verdict?;
+        let position = arm as usize;
+        let partner = if verdict == Verdict::Chosen { entries[position].take_partner() } else { None };
+        Ok((verdict, position, partner))
     }
 
     /// Returns the first time at which a clock has a message. In random order, since of two arms on one channel the one
@@ -465,7 +468,7 @@ impl<'a> Select<'a> {
         self.enter(limit);
         let mut order = self.positions();
         loop {
-            let wait = Wait::new(true);
+            let wait = Wait::new();
             if let Some(position) = self.find_ready(&wait, self.prepare(&mut order)) {
                 return Some(self.arms[position].index);
             }
@@ -473,7 +476,7 @@ impl<'a> Select<'a> {
                 return None;
             }
             match self.wait_as(&wait, NonNull::dangling(), |_| Wish::Watch, limit, &order) {
-                Ok((Verdict::Ready, position)) => return Some(self.arms[position].index),
+                Ok((Verdict::Ready, position, _)) => return Some(self.arms[position].index),
                 Err(Missed::Time) if limit.is_past() => {
                     let position = self.find_ready(&wait, self.prepare(&mut order))?;
                     return Some(self.arms[position].index);

@@ -2,10 +2,10 @@
 
 use super::core::{Core, Patience, Side};
 use super::error::{SendError, SendTimeoutError, TrySendError};
+use super::handle::Handle;
 use super::wait::Verdict;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The sending end of a channel. Clones send into the same channel; when all are dropped, it is disconnected.
@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 /// assert_eq!(sender.send("nobody listens").unwrap_err().into_inner(), "nobody listens");
 /// ```
 pub struct Sender<T> {
-    core: Arc<Core<T>>,
+    core: Handle<T>,
 }
 
 impl<T> UnwindSafe for Sender<T> {}
 impl<T> RefUnwindSafe for Sender<T> {}
 
 impl<T> Sender<T> {
-    pub(super) fn new(core: Arc<Core<T>>) -> Self {
+    pub(super) fn new(core: Handle<T>) -> Self {
         Self { core }
     }
 
@@ -116,20 +116,20 @@ impl<T> Sender<T> {
 
     /// Whether both send into the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.core, &other.core)
+        self.core.is_of_same_channel(&other.core)
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.core.remove(Side::Send);
+        // SAFETY: a sender's, and its last use.
+        unsafe { self.core.leave(Side::Send) };
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.core.add(Side::Send);
-        Self::new(Arc::clone(&self.core))
+        Self::new(self.core.another(Side::Send))
     }
 }
 

@@ -14,9 +14,15 @@
 //!   WAITING), and takes it off again before it parks, once, claimed or not. A claim keeps it; a withdrawal, and the
 //!   verdict, end it.
 //! - `target`: written by the waiter before its entries are in a list, read by the claimer.
-//! - `partner`: written by the claimer before it publishes CHOSEN (Release), taken by the waiter after (Acquire).
 //! - the slot (where the message lies, or where it goes): the waiter's until the entry is in a list, the
-//!   claimer's until the verdict, then the waiter's again.
+//!   claimer's until the verdict, then the waiter's again. What an entry says of its slot is changed by the claimer of a
+//!   promise, before it publishes CHOSEN (Release), and read by the waiter after (Acquire).
+//!
+//! # Cache lines
+//! Between two workers that are awake a message costs what it takes to pass cache lines to and fro: 50 to 250 ns each.
+//! So what a plain wait consists of is one line ([`PlainWait`](super::waiters::PlainWait)), and so is what changes in a
+//! channel without a buffer: whoever serves a waiter fetches those two, and the waiter, who looks at its verdict, has the
+//! message with it. (A rendezvous there and back took ten round trips of a line before, four now.)
 //!
 //! # Why no wake-up is lost, and none is doubled
 //! While the bit is set, every change of the word is a compare-exchange from a word with the bit. So its end has one
@@ -34,17 +40,16 @@
 //! claimed one until the claimer has published the verdict. Whoever is to be woken is told by
 //! `park::WakeTarget::end_wait`, which sees to it that it can be named after the verdict.
 
-use super::waiters::Claimed;
-use crate::atomics::{AtomicUsize, Ordering};
+use crate::atomics::{AtomicU32, Ordering};
 use crate::observe;
-use crate::park::{WaitReason, WakeTarget, Woken, may_spin, park, park_until, spin_until};
-use std::cell::{Cell, UnsafeCell};
+use crate::park::{Home, WaitReason, WakeTarget, Woken, may_spin, park, park_until, spin_until};
+use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::time::Instant;
 
 /// How a wait ended. The number of the arm stands above it, in the same word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
+#[repr(u32)]
 pub(super) enum Verdict {
     /// The message has been handed over.
     Done = 2,
@@ -58,22 +63,22 @@ pub(super) enum Verdict {
     Retry = 6,
 }
 
-const WAITING: usize = 0;
-const CLAIMED: usize = 1;
-const WITHDRAWN: usize = 7;
+const WAITING: u32 = 0;
+const CLAIMED: u32 = 1;
+const WITHDRAWN: u32 = 7;
 /// Beside WAITING or CLAIMED: nobody needs to wake the waiter.
-const SPINNING: usize = 1 << CODE_BITS;
+const SPINNING: u32 = 1 << CODE_BITS;
 const CODE_BITS: u32 = 3;
-const CODE: usize = (1 << CODE_BITS) - 1;
+const CODE: u32 = (1 << CODE_BITS) - 1;
 
 /// Whether the bit is set; in a verdict it is part of the number of the arm.
 #[inline(always)]
-fn is_spinning(word: usize) -> bool {
+fn is_spinning(word: u32) -> bool {
     const { assert!(WAITING == 0 && CLAIMED == 1) };
     word & !CLAIMED == SPINNING
 }
 
-fn is_free(word: usize) -> bool {
+fn is_free(word: u32) -> bool {
     matches!(word, WAITING | SPINNING)
 }
 
@@ -89,17 +94,16 @@ pub(super) enum Wish {
 }
 
 pub(super) struct Wait {
-    verdict: AtomicUsize,
+    verdict: AtomicU32,
+    /// The thread on which it waits.
+    pub(super) home: Home,
     target: UnsafeCell<Option<WakeTarget>>,
-    partner: Cell<Option<Claimed>>,
-    /// Whether it stands in several lists.
-    is_select: bool,
 }
 
 impl Wait {
     #[inline(always)]
-    pub(super) fn new(is_select: bool) -> Self {
-        Self { verdict: AtomicUsize::new(WAITING), target: UnsafeCell::new(None), partner: Cell::new(None), is_select }
+    pub(super) fn new() -> Self {
+        Self { verdict: AtomicU32::new(WAITING), home: Home::current(), target: UnsafeCell::new(None) }
     }
 
     /// As `arm`, for a plain wait. With `apart`, its partner is on another thread: then it spins before it parks.
@@ -125,19 +129,9 @@ impl Wait {
         unsafe { &*self.target.get() }.as_ref().map(WakeTarget::goroutine)
     }
 
-    /// The receiver whose message this wait has been chosen to deliver; `None`: into the buffer.
-    pub(super) fn take_partner(&self) -> Option<Claimed> {
-        self.partner.take()
-    }
-
-    /// For the claimer.
-    pub(super) fn set_partner(&self, partner: Option<Claimed>) {
-        self.partner.set(partner);
-    }
-
     /// The verdict and the arm that it is about.
     #[inline(always)]
-    pub(super) fn verdict(&self) -> Option<(Verdict, usize)> {
+    pub(super) fn verdict(&self) -> Option<(Verdict, u32)> {
         let word = self.verdict.load(Ordering::Acquire);
         let verdict = match word & CODE {
             2 => Verdict::Done,
@@ -155,13 +149,13 @@ impl Wait {
         is_free(self.verdict.load(Ordering::Relaxed))
     }
 
-    /// For whoever takes an entry out of a list, under the channel's lock.
+    /// For whoever takes an entry out of a list, under the channel's lock. A select's stands in several.
     #[inline(always)]
-    pub(super) fn claim(&self) -> bool {
+    pub(super) fn claim(&self, is_select: bool) -> bool {
         // Relaxed, here and below: what the waiter wrote before came with the lock, what it reads after comes with the
         // verdict. Who finds an entry of a select that has been claimed sees so without a locked instruction.
-        let claim = |word| is_free(word).then_some(word | CLAIMED);
-        !self.is_select || self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
+        let claim = |word: u32| is_free(word).then_some(word | CLAIMED);
+        !is_select || self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
     }
 
     /// The waiter claims itself for a partner that it is about to call upon, and that is on another thread if `apart`.
@@ -173,7 +167,6 @@ impl Wait {
 
     /// A select gives up waiting. False: somebody has claimed it before, and the verdict comes.
     pub(super) fn withdraw(&self) -> bool {
-        debug_assert!(self.is_select);
         let withdraw = |word| is_free(word).then_some(WITHDRAWN);
         self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, withdraw).is_ok()
     }
@@ -182,7 +175,6 @@ impl Wait {
     /// spin. If it has been claimed by now, it is woken.
     #[inline(always)]
     pub(super) fn prepare_to_spin(&self, apart: bool) {
-        debug_assert!(self.is_select);
         if self.verdict.load(Ordering::Relaxed) == WAITING && may_spin(apart) {
             let _ = self.verdict.compare_exchange(WAITING, SPINNING, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -208,7 +200,7 @@ impl Wait {
 
     /// Parks until the verdict, or until the deadline has passed: then `None`.
     #[inline(always)]
-    pub(super) fn park(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<(Verdict, usize)> {
+    pub(super) fn park(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<(Verdict, u32)> {
         self.spin();
         loop {
             if let Some(verdict) = self.verdict() {
@@ -224,7 +216,7 @@ impl Wait {
 
     /// The wait has been claimed: the verdict comes, however long it takes.
     #[inline(always)]
-    pub(super) fn park_for_verdict(&self, reason: WaitReason) -> (Verdict, usize) {
+    pub(super) fn park_for_verdict(&self, reason: WaitReason) -> (Verdict, u32) {
         self.spin();
         loop {
             if let Some(verdict) = self.verdict() {
@@ -241,12 +233,12 @@ impl Wait {
     /// The caller has claimed the wait, and this is the one time that it ends it. (No `&self`: the wait may be gone
     /// when this returns.)
     #[inline(always)]
-    pub(super) unsafe fn finish(wait: NonNull<Self>, verdict: Verdict, arm: usize) -> Woken {
+    pub(super) unsafe fn finish(wait: NonNull<Self>, verdict: Verdict, arm: u32) -> Woken {
         // SAFETY: a claimed wait is in place until its verdict.
         let wait = unsafe { wait.as_ref() };
         // SAFETY: written before others could find the wait, and not since.
         let target = unsafe { (*wait.target.get()).clone() }.expect("a wait that others can find is armed");
-        let word = verdict as usize | (arm << CODE_BITS);
+        let word = verdict as u32 | (arm << CODE_BITS);
         let published = &wait.verdict;
         // Release, here and below: the message, and `partner`.
         let found = published.load(Ordering::Relaxed);

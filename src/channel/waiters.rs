@@ -14,7 +14,8 @@ use crate::atomics::{AtomicBool, Ordering};
 use crate::observe;
 use crate::park::{Home, Woken};
 use crate::tsan;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 type Link = Cell<Option<NonNull<Entry>>>;
@@ -22,36 +23,37 @@ type Link = Cell<Option<NonNull<Entry>>>;
 /// One wait in one list. See `wait.rs` for the life of what it points to.
 pub(super) struct Entry {
     wait: NonNull<Wait>,
-    arm: usize,
-    slot: NonNull<u8>,
-    wish: Wish,
-    /// The thread on which it waits.
-    home: Home,
-    listed: AtomicBool,
+    /// Where the message lies, or where it goes. Of a promise that has been called in: the partner's entry, or null.
+    slot: Cell<*mut u8>,
     previous: Link,
     next: Link,
+    arm: u32,
+    wish: Wish,
+    listed: AtomicBool,
+    /// Whether the wait stands in several lists.
+    is_select: bool,
 }
 
 impl Entry {
     /// The wait must outlive the entry; the slot holds the message, or is for one, as long as the entry is listed.
     #[inline(always)]
-    pub(super) fn new(wait: &Wait, arm: usize, slot: NonNull<u8>, wish: Wish) -> Self {
-        Self::at(Home::current(), wait, arm, slot, wish)
-    }
-
-    /// As `new`, for who knows where it is.
-    #[inline(always)]
-    pub(super) fn at(home: Home, wait: &Wait, arm: usize, slot: NonNull<u8>, wish: Wish) -> Self {
+    pub(super) fn of_select(wait: &Wait, arm: u32, slot: NonNull<u8>, wish: Wish) -> Self {
         Self {
             wait: NonNull::from(wait),
-            arm,
-            slot,
-            wish,
-            home,
-            listed: AtomicBool::new(false),
+            slot: Cell::new(slot.as_ptr()),
             previous: Cell::new(None),
             next: Cell::new(None),
+            arm,
+            wish,
+            listed: AtomicBool::new(false),
+            is_select: true,
         }
+    }
+
+    /// The receiver whose message this promise has been chosen to deliver; `None`: into the buffer. For the owner, once,
+    /// after the verdict.
+    pub(super) fn take_partner(&self) -> Option<Claimed> {
+        NonNull::new(self.slot.get()).map(|partner| Claimed(partner.cast()))
     }
 
     #[inline(always)]
@@ -63,6 +65,11 @@ impl Entry {
     #[inline(always)]
     pub(super) fn wish(&self) -> Wish {
         self.wish
+    }
+
+    #[inline(always)]
+    fn claim(&self) -> bool {
+        self.wait().claim(self.is_select)
     }
 
     /// Whether the list may still touch it. For the owner; once false, it stays so.
@@ -78,6 +85,54 @@ impl Entry {
         self.wait().claim_unlisted(apart);
         Claimed(NonNull::from(self))
     }
+}
+
+/// A wait in one list, in one cache line, with the message if it is small (`wait.rs`). It is used where it is made, once.
+#[repr(C, align(64))]
+pub(super) struct PlainWait {
+    entry: OnceCell<Entry>,
+    wait: Wait,
+    message: UnsafeCell<MaybeUninit<u64>>,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<PlainWait>() == 64);
+
+impl PlainWait {
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self { entry: OnceCell::new(), wait: Wait::new(), message: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+
+    /// Where a message lies while it waits: here, or where the caller keeps it.
+    #[inline(always)]
+    pub(super) fn slot_for<T>(&self, callers: NonNull<T>) -> NonNull<T> {
+        if size_of::<T>() > size_of::<u64>() || align_of::<T>() > align_of::<u64>() {
+            return callers;
+        }
+        NonNull::from(&self.message).cast()
+    }
+
+    /// Its entry, which is to be put into a list, or claimed. The slot is for the message as long as that lasts.
+    #[inline(always)]
+    pub(super) fn entry(&self, slot: NonNull<u8>) -> &Entry {
+        let entry = || Entry { is_select: false, ..Entry::of_select(&self.wait, 0, slot, Wish::Exchange) };
+        self.entry.get_or_init(entry)
+    }
+}
+
+/// Asks for a cache line that is going to be written. (Read first, it would be fetched twice: to be read, and to be
+/// written.)
+#[inline(always)]
+fn prefetch_to_write(entry: NonNull<Entry>) {
+    #[cfg(not(any(miri, loom)))]
+    // SAFETY: a prefetch of whatever address neither faults nor changes anything; where a processor does not have this one,
+    // it does nothing.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) entry.as_ptr(), options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(any(miri, loom))]
+    let _ = entry;
 }
 
 /// An entry whose wait the holder has claimed (what it does with it counts as the channel's, not as the holder's): it is to be ended exactly once, by one of the methods that consume it.
@@ -101,13 +156,14 @@ impl Claimed {
     #[inline(always)]
     pub(super) fn slot(&self) -> NonNull<u8> {
         let _quiet = tsan::quiet();
-        self.entry().slot
+        // SAFETY: no promise that has been called in: it is claimed, and this would have consumed it.
+        unsafe { NonNull::new_unchecked(self.entry().slot.get()) }
     }
 
     /// Whether it waits where the caller runs.
     pub(super) fn is_neighbour(&self) -> bool {
         let _quiet = tsan::quiet();
-        self.entry().home == Home::current()
+        self.entry().wait().home == Home::current()
     }
 
     /// The goroutine, or thread, that waits.
@@ -151,7 +207,7 @@ impl Claimed {
     #[inline(always)]
     pub(super) fn choose(self, partner: Option<Claimed>) -> Woken {
         let _quiet = tsan::quiet();
-        self.entry().wait().set_partner(partner);
+        self.entry().slot.set(partner.map_or(std::ptr::null_mut(), |partner| partner.0.as_ptr().cast()));
         // SAFETY: a promise is no message; the partner has been set before.
         unsafe { self.finish(Verdict::Chosen) }
     }
@@ -256,13 +312,14 @@ impl Waiters {
     pub(super) fn claim_next(&mut self) -> Option<Claimed> {
         loop {
             let first = self.first?;
+            prefetch_to_write(first);
             // SAFETY: listed, hence in place.
             let mut entry = unsafe { first.as_ref() };
-            if entry.home != Home::current() && entry.next.get().is_some() {
+            if entry.next.get().is_some() && entry.wait().home != Home::current() {
                 entry = self.prefer_neighbour(entry);
             }
             // First the claim: once unlisted, an entry that is not claimed may be gone.
-            let claimed = entry.wait().claim();
+            let claimed = entry.claim();
             let pointer = NonNull::from(entry);
             // SAFETY: it is in this list.
             unsafe { self.unlink(pointer) };
@@ -280,7 +337,7 @@ impl Waiters {
             let Some(pointer) = next else { break };
             // SAFETY: listed, hence in place.
             let entry = unsafe { pointer.as_ref() };
-            if entry.home == here && self.passes < PASSES {
+            if entry.wait().home == here && self.passes < PASSES {
                 self.passes += 1;
                 return entry;
             }
@@ -309,7 +366,7 @@ impl Waiters {
             let entry = unsafe { pointer.as_ref() };
             next = entry.next.get();
             if entry.wish == Wish::Watch {
-                let claimed = entry.wait().claim();
+                let claimed = entry.claim();
                 // SAFETY: it is in this list.
                 unsafe { self.unlink(pointer) };
                 if claimed {
