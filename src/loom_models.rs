@@ -11,6 +11,7 @@ use loom::thread;
 use std::ptr::NonNull;
 
 mod life;
+mod seat;
 
 fn model(body: impl Fn() + Sync + Send + 'static) {
     bounded_model(3, body);

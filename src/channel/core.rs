@@ -22,14 +22,12 @@
 //! has promised, and `try_select`, which may also be called upon in the moment in which it stands in its channels. A
 //! promise of a neighbour that cannot run, because the caller must not switch, they do not take up.
 //!
-//! # Time
-//! `after`, `at`, `tick` and timers are channels with a clock in place of senders. No goroutine and no
-//! timer stands behind them: a receiver that waits does so until the clock's next time, and reads it then.
-//!
 //! Rejected: lock-free rings and lists as crossbeam's flavours. One to one they cost as many locked
 //! instructions as this lock; and a rendezvous, a select and a close need a lock or its like anyhow.
 
+use super::clock::Clock;
 use super::lock::{Guard, Lock};
+use super::seat::{Seat, Seated};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry, PlainWait, Waiters};
 use crate::atomics::{AtomicBool, AtomicUsize, Ordering};
@@ -38,7 +36,7 @@ use crate::park::{WaitReason, Waiter, Woken, keeps_thread, may_spin, pause, unpa
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Looks at the channel before a partner of another thread's is waited for, at growing distances: some microseconds.
 const HESITATIONS: u32 = if cfg!(loom) { 1 } else { 8 };
@@ -67,51 +65,25 @@ pub(super) enum Patience {
     Until(Option<Instant>),
 }
 
-/// The times at which a channel without senders has a message.
-pub(crate) struct Clock<T> {
-    pub(crate) next: Option<Instant>,
-    pub(crate) period: Option<Duration>,
-    /// Whether later messages come a whole number of periods after this one, however late it is taken; else the next
-    /// one comes a period after this one was taken.
-    pub(crate) keeps_phase: bool,
-    pub(crate) message: fn(Instant) -> T,
-}
-
-impl<T> Clock<T> {
-    fn take(&mut self, now: Instant) -> Option<T> {
-        let due = self.next.filter(|&next| next <= now)?;
-        // Later than now in either case: a slow receiver does not get a burst of old ticks.
-        self.next = self.period.and_then(|period| {
-            let late = if self.keeps_phase { remainder(now - due, period) } else { Duration::ZERO };
-            now.checked_add(period - late)
-        });
-        Some((self.message)(due))
-    }
-}
-
-/// `period` is not zero.
-fn remainder(late: Duration, period: Duration) -> Duration {
-    const SECOND: u128 = 1_000_000_000;
-    let nanos = late.as_nanos() % period.as_nanos();
-    Duration::new(u64::try_from(nanos / SECOND).unwrap_or(u64::MAX), (nanos % SECOND) as u32)
-}
-
-/// In this order: what is written at zero capacity comes first, and shares one cache line with the word of the lock.
+/// In this order: what is written while nobody waits in a list comes first, and shares one cache line with the lock's word
+/// and the seat.
 #[repr(C)]
 pub(super) struct State<T> {
     pub(super) closed: bool,
     /// Whether the last who was woken here was on another thread than its waker: then waiting begins with spinning.
     pub(super) apart: bool,
+    pub(super) buffer: VecDeque<T>,
     pub(super) sending: Waiters,
     pub(super) receiving: Waiters,
-    pub(super) buffer: VecDeque<T>,
+    pub(super) seated: Seated,
     pub(super) reserved: usize,
-    clock: Option<Box<Clock<T>>>,
+    pub(super) clock: Option<Box<Clock<T>>>,
     clocks: observe::ChannelClocks,
 }
 
 #[repr(C)]
 pub(crate) struct Core<T> {
+    pub(super) seat: Seat,
     pub(super) state: Lock<State<T>>,
     /// `usize::MAX`: unbounded.
     pub(super) capacity: usize,
@@ -288,14 +260,6 @@ impl<T> State<T> {
         }
     }
 
-    #[inline]
-    fn take_from_clock(&mut self) -> Option<T> {
-        let clock = self.clock.as_mut()?;
-        let message = clock.take(crate::clock::now());
-        observe::acquire_at(self.address());
-        message
-    }
-
     /// Whether an operation could go ahead now, for anybody but `own`.
     pub(super) fn is_ready(&self, side: Side, capacity: usize, own: &Wait) -> bool {
         let is_partner =
@@ -306,14 +270,6 @@ impl<T> State<T> {
                 Side::Send => self.has_room(capacity) || partner(&self.receiving),
                 Side::Receive => !self.buffer.is_empty() || self.clock_is_due() || partner(&self.sending),
             }
-    }
-
-    fn clock_is_due(&self) -> bool {
-        self.next_time().is_some_and(|next| next <= crate::clock::now())
-    }
-
-    pub(super) fn next_time(&self) -> Option<Instant> {
-        self.clock.as_ref()?.next
     }
 
     pub(super) fn list(&mut self, side: Side) -> &mut Waiters {
@@ -338,15 +294,17 @@ impl<T> Core<T> {
         let state = State {
             closed: false,
             apart: false,
+            buffer: VecDeque::with_capacity(prepared),
             sending: Waiters::new(),
             receiving: Waiters::new(),
-            buffer: VecDeque::with_capacity(prepared),
+            seated: Seated::nobody(),
             reserved: 0,
             clock: clock.map(Box::new),
             clocks: observe::ChannelClocks::none(),
         };
         Self {
-            state: if capacity == 0 { Lock::of_rendezvous(state) } else { Lock::new(state) },
+            seat: Seat::new(),
+            state: Lock::new(state),
             capacity,
             // A clock's channel never closes for want of senders.
             senders: AtomicUsize::new(1),
@@ -416,6 +374,8 @@ impl<T> Core<T> {
         }
         let mut wakes = Wakes::default();
         let deadline = match patience {
+            // SAFETY: the caller gives it up.
+            _ if unsafe { self.serve_seated(&mut state, Side::Receive, message) } => Err(Verdict::Done),
             _ if state.hand_over(message, self.capacity, &mut wakes) => Err(Verdict::Done),
             _ if state.closed => Err(Verdict::Closed),
             _ if state.has_room(self.capacity) => {
@@ -440,11 +400,20 @@ impl<T> Core<T> {
         // SAFETY: whoever takes it there takes the caller's. They may be the same.
         unsafe { slot.copy_from(message, 1) };
         let entry = plain.entry(slot.cast());
-        entry.wait().arm_plain(state.apart && state.sending.is_empty());
-        // SAFETY: `park` returns with the verdict, or after the withdrawal.
-        unsafe { state.sending.push_back(entry) };
-        drop(state);
-        wakes.wake();
+        let spins = may_spin(state.apart && state.sending.is_empty());
+        if spins && self.may_sit(&state) {
+            // SAFETY: as below.
+            if unsafe { self.wait_in_seat(state, wakes, Side::Send, &plain, slot) } {
+                return Verdict::Done;
+            }
+        } else {
+            entry.wait().arm_plain(spins);
+            state.set_hasty(false);
+            // SAFETY: `park` returns with the verdict, or after the withdrawal.
+            unsafe { state.sending.push_back(entry) };
+            drop(state);
+            wakes.wake();
+        }
         self.park(entry, Side::Send, deadline).unwrap_or(Verdict::Retry)
     }
 
@@ -526,7 +495,10 @@ impl<T> Core<T> {
             return Taken::Done;
         }
         let mut wakes = Wakes::default();
-        let taken = if let Some(sender) = claim_next(&mut state.sending, &mut wakes) {
+        // SAFETY: the slot is the caller's.
+        let taken = if unsafe { self.serve_seated(&mut state, Side::Send, slot) } {
+            Taken::Done
+        } else if let Some(sender) = claim_next(&mut state.sending, &mut wakes) {
             if sender.wish() == Wish::Promise {
                 state.note_claimed(&sender);
                 Taken::Promised(sender)
@@ -579,11 +551,11 @@ impl<T> Core<T> {
     /// After `Empty`: joins the waiting receivers. Returns the time at which the channel's clock has a message.
     ///
     /// # Safety
-    /// The entry's slot is for a message. The caller keeps the entry, its wait and its slot in place until the verdict is
+    /// The entry's slot is for a message, and its wait is armed. The caller keeps the entry, its wait and its slot in place until the verdict is
     /// in, or the entry withdrawn.
     #[inline(always)]
     unsafe fn join_receivers(mut state: Guard<'_, State<T>>, wakes: Wakes, entry: &Entry) -> Option<Instant> {
-        entry.wait().arm_plain(state.apart && state.receiving.is_empty());
+        state.set_hasty(false);
         // SAFETY: as the caller promises.
         unsafe { state.receiving.push_back(entry) };
         let clock = state.next_time();
@@ -650,8 +622,19 @@ impl<T> Core<T> {
                     let plain = PlainWait::new();
                     let slot = plain.slot_for(slot);
                     let entry = plain.entry(slot.cast());
-                    // SAFETY: `park` returns with the verdict, or after the withdrawal.
-                    let clock = unsafe { Self::join_receivers(state, wakes, entry) };
+                    let spins = may_spin(state.apart && state.receiving.is_empty());
+                    let clock = if spins && self.may_sit(&state) {
+                        // SAFETY: as below.
+                        if unsafe { self.wait_in_seat(state, wakes, Side::Receive, &plain, slot) } {
+                            // SAFETY: then the message is in the slot.
+                            return Ok(unsafe { slot.read() });
+                        }
+                        None
+                    } else {
+                        entry.wait().arm_plain(spins);
+                        // SAFETY: `park` returns with the verdict, or after the withdrawal.
+                        unsafe { Self::join_receivers(state, wakes, entry) }
+                    };
                     let until = deadline.into_iter().chain(clock).min();
                     match self.park(entry, Side::Receive, until) {
                         // SAFETY: `Done` means that the message is in the slot.
@@ -718,7 +701,7 @@ impl<T> Core<T> {
     /// Everybody who waits is to be told. Without receivers the messages are to be dropped, now.
     fn close(&self, side: Side) -> (Wakes, VecDeque<T>) {
         observe::release_at(self.address());
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.closed = true;
         let rest = if side == Side::Receive { std::mem::take(&mut state.buffer) } else { VecDeque::new() };
         state.tell_dropped(&rest, self.capacity);
@@ -728,31 +711,6 @@ impl<T> Core<T> {
             wakes.add(waiter.dismiss(verdict));
         }
         (wakes, rest)
-    }
-
-    // ---- the clock ----
-
-    /// Sets the clock's next time, and the period if there is one. A message that was due but not taken is gone.
-    /// Receivers that wait look again. Says whether there was a next time before, or such a message.
-    #[track_caller]
-    pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> bool {
-        if observe::touch(Op::SetClock, &self.state) {
-            observe::release_at(self.address());
-        }
-        let mut state = self.state.lock();
-        let clock = state.clock.as_mut().expect("a timer's channel has a clock");
-        let before = std::mem::replace(&mut clock.next, next);
-        clock.period = period;
-        let mut wakes = Wakes::default();
-        // Those who wait for an earlier time, in vain now, look again by themselves.
-        if next.is_some_and(|next| before.is_none_or(|before| next < before)) {
-            while let Some(waiter) = state.receiving.claim_next() {
-                wakes.add(waiter.dismiss(Verdict::Retry));
-            }
-        }
-        drop(state);
-        wakes.wake();
-        before.is_some()
     }
 
     // ---- state ----

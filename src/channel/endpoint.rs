@@ -81,6 +81,7 @@ impl<T> Endpoint for Core<T> {
         let mut wakes = Wakes::default();
         let (mut idle, mut clock) = (hint & side.idle(), None);
         if idle == 0 {
+            self.clear_seat(&mut state);
             if state.is_ready(side, self.capacity, entry.wait()) {
                 return Err(IsReady);
             }
@@ -115,7 +116,7 @@ impl<T> Endpoint for Core<T> {
     }
 
     fn is_ready(&self, side: Side, own: &Wait) -> bool {
-        self.state.lock().is_ready(side, self.capacity, own)
+        self.lock().is_ready(side, self.capacity, own)
     }
 
     fn give_room_back(&self) {
@@ -130,7 +131,7 @@ impl<T> Endpoint for Core<T> {
 
 impl<T> Core<T> {
     fn begin_send(&self) -> Begun {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.closed {
             return Begun::Closed;
         }

@@ -4,11 +4,11 @@
 //! One locked instruction to take it and a plain store to leave it: half of what a lock costs whose waiters
 //! sleep. A holder that the kernel has taken off its processor makes others wait; they spin for some
 //! hundred nanoseconds, and then give their processor away (as the queues of crossbeam do in the same
-//! situation). With a buffer the wait after a failed attempt begins long enough, and doubles: who has the lock, and its
-//! cache line, gets some ten operations done meanwhile, which serves both better than passing the line to and fro for
-//! each (buffered messages between two threads: 28 ns each when the first wait is one pause, 18 ns with eight). Where each
-//! operation needs its partner's, so that there is nothing to get done, it begins short (a rendezvous on two workers:
-//! a fifth less).
+//! situation). After a failed attempt the wait begins long enough, and doubles: who has the lock, and its cache line, gets
+//! some ten operations done meanwhile, which serves both better than passing the line to and fro for each (buffered messages
+//! between two threads: 28 ns each when the first wait is one pause, 18 ns with eight; four senders and four receivers
+//! without a buffer: a third more with one). Where two do nothing but wait for each other, in the seat (`seat.rs`), there is
+//! nothing to get done, and it begins short (there and back: a fifth less).
 //!
 //! # What can be known without it
 //! Who leaves the lock may leave a hint in its word ([`Guard::leave_behind`]): bits that say something of the value as it is
@@ -30,12 +30,16 @@ use std::ops::{Deref, DerefMut};
 /// In the word of a lock; the other bits are a hint, and are only there while it is free.
 const TAKEN: u8 = 1;
 
+/// Powers of two, in pauses: how long the first wait for the lock takes.
+const LONG: u8 = if cfg!(loom) { 0 } else { 3 };
+const SHORT: u8 = 0;
+
 /// In this order: what the value begins with shares a cache line with the word.
 #[repr(C)]
 pub(crate) struct Lock<T> {
     word: AtomicU8,
-    /// How long a wait begins: so many pauses of the processor, as a power of two.
-    first_wait: u8,
+    /// How long a wait begins: so many pauses of the processor, as a power of two. A hint.
+    first_wait: AtomicU8,
     value: UnsafeCell<T>,
 }
 
@@ -43,14 +47,11 @@ pub(crate) struct Lock<T> {
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 impl<T> Lock<T> {
-    pub(crate) fn new(value: T) -> Self {
-        let first_wait = if cfg!(loom) { 0 } else { 3 };
-        Self { word: AtomicU8::new(0), first_wait, value: UnsafeCell::new(value) }
-    }
+    #[cfg(not(loom))]
+    pub(super) const OFFSET_OF_VALUE: usize = std::mem::offset_of!(Self, value);
 
-    /// For a value with which nobody can do much alone: its waiters look soon.
-    pub(super) fn of_rendezvous(value: T) -> Self {
-        Self { first_wait: 0, ..Self::new(value) }
+    pub(crate) fn new(value: T) -> Self {
+        Self { word: AtomicU8::new(0), first_wait: AtomicU8::new(LONG), value: UnsafeCell::new(value) }
     }
 
     pub(super) fn get_mut(&mut self) -> &mut T {
@@ -113,7 +114,7 @@ impl<T> Lock<T> {
     #[inline(never)]
     fn lock_slowly(&self) {
         const SPINS: u32 = if cfg!(loom) { 1 } else { 7 };
-        let mut round = u32::from(self.first_wait);
+        let mut round = u32::from(self.first_wait.load(Ordering::Relaxed));
         loop {
             for _ in 0..1 << round.min(SPINS) {
                 spin_loop();
@@ -144,6 +145,15 @@ pub(crate) struct Guard<'a, T> {
 }
 
 impl<T> Guard<'_, T> {
+    /// Whether there is little that its holders get done without each other, so that who waits for it looks soon.
+    #[inline(always)]
+    pub(super) fn set_hasty(&mut self, is_hasty: bool) {
+        let first_wait = if is_hasty { SHORT } else { LONG };
+        if self.lock.first_wait.load(Ordering::Relaxed) != first_wait {
+            self.lock.first_wait.store(first_wait, Ordering::Relaxed);
+        }
+    }
+
     /// Leaves a hint with the lock: it is to be true of the value as it is when the guard is dropped.
     #[inline(always)]
     pub(super) fn leave_behind(&mut self, hint: u8) {

@@ -40,12 +40,14 @@
 //! | `for v := range c` | `for v in receiver` |
 //! | `select { … default: }` | `select! { …, default => … }` |
 
+mod clock;
 mod core;
 mod endpoint;
 mod error;
 mod handle;
 pub(crate) mod lock;
 mod receiver;
+mod seat;
 mod select;
 mod select_macro;
 mod sender;
@@ -62,8 +64,9 @@ pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use select::{Select, SelectedOperation};
 pub use sender::Sender;
 
+use clock::Clock;
+use core::Core;
 pub(crate) use core::Wakes;
-use core::{Clock, Core};
 use handle::Handle;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};

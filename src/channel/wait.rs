@@ -19,10 +19,9 @@
 //!   promise, before it publishes CHOSEN (Release), and read by the waiter after (Acquire).
 //!
 //! # Cache lines
-//! Between two workers that are awake a message costs what it takes to pass cache lines to and fro: 50 to 250 ns each.
-//! So what a plain wait consists of is one line ([`PlainWait`](super::waiters::PlainWait)), and so is what changes in a
-//! channel without a buffer: whoever serves a waiter fetches those two, and the waiter, who looks at its verdict, has the
-//! message with it. (A rendezvous there and back took ten round trips of a line before, four now.)
+//! What a plain wait consists of is one line ([`PlainWait`](super::waiters::PlainWait)), and so is what changes in a channel
+//! without a buffer: whoever serves a waiter fetches those two, and the waiter, who looks at its verdict, has the message
+//! with it. For one who waits alone, and is awake, `seat.rs` does with the channel's.
 //!
 //! # Why no wake-up is lost, and none is doubled
 //! While the bit is set, every change of the word is a compare-exchange from a word with the bit. So its end has one
@@ -106,11 +105,11 @@ impl Wait {
         Self { verdict: AtomicU32::new(WAITING), home: Home::current(), target: UnsafeCell::new(None) }
     }
 
-    /// As `arm`, for a plain wait. With `apart`, its partner is on another thread: then it spins before it parks.
+    /// As `arm`, for a plain wait, which spins before it parks or does not.
     #[inline(always)]
-    pub(super) fn arm_plain(&self, apart: bool) {
+    pub(super) fn arm_plain(&self, spins: bool) {
         self.arm();
-        if may_spin(apart) {
+        if spins {
             self.verdict.store(SPINNING, Ordering::Relaxed);
         }
     }
@@ -191,7 +190,7 @@ impl Wait {
     /// Not if somebody has become able to use the thread since it was armed.
     #[cold]
     fn spin_out(&self) {
-        if !may_spin(true) || !spin_until(|| self.verdict().is_some()) {
+        if !may_spin(true) || !spin_until(1, || self.verdict().is_some()) {
             // From now on the verdict brings a wake-up; or it has come in this moment.
             let stop = |word| is_spinning(word).then_some(word & !SPINNING);
             let _ = self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, stop);

@@ -14,7 +14,7 @@ use crate::atomics::{AtomicBool, Ordering};
 use crate::observe;
 use crate::park::{Home, Woken};
 use crate::tsan;
-use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
@@ -22,7 +22,7 @@ type Link = Cell<Option<NonNull<Entry>>>;
 
 /// One wait in one list. See `wait.rs` for the life of what it points to.
 pub(super) struct Entry {
-    wait: NonNull<Wait>,
+    wait: Cell<NonNull<Wait>>,
     /// Where the message lies, or where it goes. Of a promise that has been called in: the partner's entry, or null.
     slot: Cell<*mut u8>,
     previous: Link,
@@ -32,6 +32,8 @@ pub(super) struct Entry {
     listed: AtomicBool,
     /// Whether the wait stands in several lists.
     is_select: bool,
+    /// How often neighbours of others have been preferred, while this one was the first.
+    passed_over: Cell<u8>,
 }
 
 impl Entry {
@@ -39,7 +41,7 @@ impl Entry {
     #[inline(always)]
     pub(super) fn of_select(wait: &Wait, arm: u32, slot: NonNull<u8>, wish: Wish) -> Self {
         Self {
-            wait: NonNull::from(wait),
+            wait: Cell::new(NonNull::from(wait)),
             slot: Cell::new(slot.as_ptr()),
             previous: Cell::new(None),
             next: Cell::new(None),
@@ -47,6 +49,7 @@ impl Entry {
             wish,
             listed: AtomicBool::new(false),
             is_select: true,
+            passed_over: Cell::new(0),
         }
     }
 
@@ -58,8 +61,8 @@ impl Entry {
 
     #[inline(always)]
     pub(super) fn wait(&self) -> &Wait {
-        // SAFETY: it outlives the entry, see `new`.
-        unsafe { self.wait.as_ref() }
+        // SAFETY: it outlives the entry, see `of_select` and `PlainWait::entry`.
+        unsafe { self.wait.get().as_ref() }
     }
 
     #[inline(always)]
@@ -90,7 +93,7 @@ impl Entry {
 /// A wait in one list, in one cache line, with the message if it is small (`wait.rs`). It is used where it is made, once.
 #[repr(C, align(64))]
 pub(super) struct PlainWait {
-    entry: OnceCell<Entry>,
+    entry: Entry,
     wait: Wait,
     message: UnsafeCell<MaybeUninit<u64>>,
 }
@@ -98,26 +101,37 @@ pub(super) struct PlainWait {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<PlainWait>() == 64);
 
+/// Whether a message fits into a word.
+pub(super) const fn is_small<T>() -> bool {
+    size_of::<T>() <= size_of::<u64>() && align_of::<T>() <= align_of::<u64>()
+}
+
 impl PlainWait {
     #[inline(always)]
     pub(super) fn new() -> Self {
-        Self { entry: OnceCell::new(), wait: Wait::new(), message: UnsafeCell::new(MaybeUninit::uninit()) }
+        let wait = Wait::new();
+        let entry = Entry { is_select: false, ..Entry::of_select(&wait, 0, NonNull::dangling(), Wish::Exchange) };
+        Self { entry, wait, message: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn wait(&self) -> &Wait {
+        &self.wait
     }
 
     /// Where a message lies while it waits: here, or where the caller keeps it.
     #[inline(always)]
     pub(super) fn slot_for<T>(&self, callers: NonNull<T>) -> NonNull<T> {
-        if size_of::<T>() > size_of::<u64>() || align_of::<T>() > align_of::<u64>() {
-            return callers;
-        }
-        NonNull::from(&self.message).cast()
+        if is_small::<T>() { NonNull::from(&self.message).cast() } else { callers }
     }
 
-    /// Its entry, which is to be put into a list, or claimed. The slot is for the message as long as that lasts.
+    /// Its entry, now that it is in its place; to be put into a list, or claimed. The slot is for the message as long as
+    /// that lasts.
     #[inline(always)]
     pub(super) fn entry(&self, slot: NonNull<u8>) -> &Entry {
-        let entry = || Entry { is_select: false, ..Entry::of_select(&self.wait, 0, slot, Wish::Exchange) };
-        self.entry.get_or_init(entry)
+        self.entry.wait.set(NonNull::from(&self.wait));
+        self.entry.slot.set(slot.as_ptr());
+        &self.entry
     }
 }
 
@@ -217,26 +231,25 @@ impl Claimed {
     #[inline(always)]
     unsafe fn finish(self, verdict: Verdict) -> Woken {
         let _quiet = tsan::quiet();
-        let (wait, arm) = (self.entry().wait, self.entry().arm);
+        let (wait, arm) = (self.entry().wait.get(), self.entry().arm);
         // SAFETY: claimed, and ended once, since this is consumed.
         unsafe { Wait::finish(wait, verdict, arm) }
     }
 }
 
-/// How often in a row the first may be passed over for a neighbour.
-const PASSES: u32 = 16;
+/// How often the first may be passed over for a neighbour.
+const PASSES: u8 = 16;
 /// So many are looked at for a neighbour.
 const LOOKED_AT: usize = 4;
 
 /// Those who wait, in the order of their coming.
 ///
 /// They are served in that order, but for one thing: among the first few a neighbour of the caller's is preferred,
-/// a bounded number of times in a row. Between neighbours a message costs a tenth of what it costs between threads,
+/// a bounded number of times. Between neighbours a message costs a tenth of what it costs between threads,
 /// and where senders and receivers live on several workers each finds partners on its own.
 pub(super) struct Waiters {
     first: Option<NonNull<Entry>>,
     last: Option<NonNull<Entry>>,
-    passes: u32,
 }
 
 // SAFETY: the list lies under its channel's lock, and so does the right to touch what it points to.
@@ -244,7 +257,7 @@ unsafe impl Send for Waiters {}
 
 impl Waiters {
     pub(super) const fn new() -> Self {
-        Self { first: None, last: None, passes: 0 }
+        Self { first: None, last: None }
     }
 
     #[inline(always)]
@@ -267,6 +280,26 @@ impl Waiters {
             None => self.first = Some(this),
         }
         self.last = Some(this);
+    }
+
+    /// As `push_back`, before all others.
+    ///
+    /// # Safety
+    /// As there, of the entry that it has.
+    #[cold]
+    pub(super) unsafe fn push_front(&mut self, plain: NonNull<PlainWait>) {
+        // SAFETY: in place, as the caller says.
+        let entry = unsafe { &plain.as_ref().entry };
+        let this = NonNull::from(entry);
+        entry.listed.store(true, Ordering::Relaxed);
+        entry.previous.set(None);
+        entry.next.set(self.first);
+        match self.first {
+            // SAFETY: a listed entry is in place, and its links are ours under the lock.
+            Some(first) => unsafe { first.as_ref() }.previous.set(Some(this)),
+            None => self.last = Some(this),
+        }
+        self.first = Some(this);
     }
 
     /// Takes an entry out, if it is in. False: somebody has taken it out before.
@@ -316,7 +349,7 @@ impl Waiters {
             // SAFETY: listed, hence in place.
             let mut entry = unsafe { first.as_ref() };
             if entry.next.get().is_some() && entry.wait().home != Home::current() {
-                entry = self.prefer_neighbour(entry);
+                entry = Self::prefer_neighbour(entry);
             }
             // First the claim: once unlisted, an entry that is not claimed may be gone.
             let claimed = entry.claim();
@@ -330,20 +363,19 @@ impl Waiters {
     }
 
     #[inline(never)]
-    fn prefer_neighbour<'a>(&mut self, first: &'a Entry) -> &'a Entry {
-        let here = Home::current();
+    fn prefer_neighbour(first: &Entry) -> &Entry {
+        let (here, passed_over) = (Home::current(), first.passed_over.get());
         let mut next = first.next.get();
         for _ in 1..LOOKED_AT {
             let Some(pointer) = next else { break };
             // SAFETY: listed, hence in place.
             let entry = unsafe { pointer.as_ref() };
-            if entry.wait().home == here && self.passes < PASSES {
-                self.passes += 1;
+            if entry.wait().home == here && passed_over < PASSES {
+                first.passed_over.set(passed_over + 1);
                 return entry;
             }
             next = entry.next.get();
         }
-        self.passes = 0;
         first
     }
 
