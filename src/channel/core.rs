@@ -87,8 +87,8 @@ pub(crate) struct Core<T> {
     pub(super) state: Lock<State<T>>,
     /// `usize::MAX`: unbounded.
     pub(super) capacity: usize,
-    senders: AtomicUsize,
-    receivers: AtomicUsize,
+    pub(super) senders: AtomicUsize,
+    pub(super) receivers: AtomicUsize,
     /// One of the sides has given up its last handle, or there is but one; see `handle.rs`, as for what is below.
     pub(super) abandoned: AtomicBool,
     pub(super) offset: u8,
@@ -670,19 +670,19 @@ impl<T> Core<T> {
         }
     }
 
-    /// A handle is dropped. With the last one of a side the channel closes: then it returns the messages that nobody
-    /// will receive.
-    pub(super) fn remove(&self, side: Side) -> Option<Messages<T>> {
+    /// A handle is about to be dropped.
+    pub(super) fn tell_leaving(&self, side: Side) {
         if observe::is_on() && self.handles(side).load(Ordering::Relaxed) == 1 {
             let op = if side == Side::Send { Op::CloseSenders } else { Op::CloseReceivers };
             observe::touch(op, &self.state);
         }
-        if self.handles(side).fetch_sub(1, Ordering::AcqRel) != 1 {
-            return None;
-        }
+    }
+
+    /// The last handle of a side has been dropped. Returns the messages that nobody will receive.
+    pub(super) fn lose(&self, side: Side) -> Messages<T> {
         let (wakes, rest) = self.close(side);
         wakes.wake();
-        Some(Messages(rest))
+        Messages(rest)
     }
 
     /// Closes a channel that never has a message nor a sender, under a lock of the caller's perhaps: the wake-ups are

@@ -71,8 +71,22 @@ impl<T> Handle<T> {
     /// # Safety
     /// It is of this side, and is not used any more.
     pub(super) unsafe fn leave(&self, side: Side) {
-        // The messages are dropped at the very end: that may panic.
-        let Some(_messages) = self.remove(side) else { return };
+        self.tell_leaving(side);
+        let core = self.core.as_ptr();
+        // Not in a method of the core: once this count is down, others may free it, and a reference that is an argument must
+        // be good until the function returns.
+        // SAFETY: it is there until the count is down.
+        let count = unsafe {
+            match side {
+                Side::Send => &(*core).senders,
+                Side::Receive => &(*core).receivers,
+            }
+        };
+        if count.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        // They are dropped at the very end: that may panic.
+        let _messages = self.lose(side);
         if self.abandoned.swap(true, Ordering::AcqRel) {
             // SAFETY: both sides are gone, see the top.
             unsafe { free(self.core) };

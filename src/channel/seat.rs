@@ -36,7 +36,6 @@ use crate::atomics::{AtomicU8, Ordering};
 use crate::observe;
 use crate::park::spin_until;
 use crate::tsan;
-use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
@@ -62,34 +61,79 @@ impl Side {
 #[repr(C)]
 pub(super) struct Seat {
     state: AtomicU8,
-    message: UnsafeCell<MaybeUninit<u64>>,
+    message: Message,
 }
+
+/// loom sees whether two get at it at the same time.
+#[cfg(loom)]
+type Message = loom::cell::UnsafeCell<MaybeUninit<u64>>;
+#[cfg(not(loom))]
+type Message = std::cell::UnsafeCell<MaybeUninit<u64>>;
 
 // SAFETY: who may touch the message is told at the top. It is of a type that its channel sends between threads.
 unsafe impl Sync for Seat {}
 
 impl Seat {
     pub(super) fn new() -> Self {
-        Self { state: AtomicU8::new(EMPTY), message: UnsafeCell::new(MaybeUninit::uninit()) }
+        Self { state: AtomicU8::new(EMPTY), message: Message::new(MaybeUninit::uninit()) }
+    }
+
+    /// # Safety
+    /// `slot` holds a message, and the seat's is the caller's to write.
+    #[inline(always)]
+    unsafe fn put<T>(&self, slot: NonNull<T>) {
+        // SAFETY: as the caller says; only small ones come here.
+        self.with_message(|message| unsafe { message.cast::<T>().copy_from_nonoverlapping(slot.as_ptr(), 1) });
+    }
+
+    /// # Safety
+    /// `slot` is for a message, and the seat has one that is the caller's.
+    #[inline(always)]
+    unsafe fn get<T>(&self, slot: NonNull<T>) {
+        // SAFETY: as above.
+        self.with_message(|message| unsafe { slot.as_ptr().copy_from_nonoverlapping(message.cast::<T>(), 1) });
+    }
+
+    /// Nobody is to find the message there who looks through memory for what is still in use (`debug::leaked`).
+    ///
+    /// # Safety
+    /// The message is the caller's to write.
+    #[inline(always)]
+    unsafe fn wipe(&self) {
+        // SAFETY: as the caller says.
+        self.with_message(|message| unsafe { message.write(MaybeUninit::new(0)) });
+    }
+
+    #[inline(always)]
+    fn with_message(&self, f: impl FnOnce(*mut MaybeUninit<u64>)) {
+        #[cfg(loom)]
+        self.message.with_mut(f);
+        #[cfg(not(loom))]
+        f(self.message.get());
     }
 }
 
-/// Who is in the seat, or was last.
-pub(super) struct Seated(Option<NonNull<PlainWait>>);
-
-// SAFETY: it lies under the channel's lock, and so does the right to touch what it points to, while somebody is in the seat.
-unsafe impl Send for Seated {}
+/// Who is in the seat, or was last: the address turned round, so that it keeps nobody alive in the eyes of who looks through
+/// memory for what is still in use (`debug::leaked`).
+pub(super) struct Seated(usize);
 
 impl Seated {
     pub(super) const fn nobody() -> Self {
-        Self(None)
+        Self(0)
     }
 
-    fn set(&mut self, plain: NonNull<PlainWait>) {
+    fn set(&mut self, plain: &PlainWait) {
+        // Exposed each time: the same address may be another's.
+        let turned = !std::ptr::from_ref(plain).expose_provenance();
         // It is nearly always the same, and the line is not the seat's.
-        if self.0 != Some(plain) {
-            self.0 = Some(plain);
+        if self.0 != turned {
+            self.0 = turned;
         }
+    }
+
+    /// Good while somebody is in the seat, for whoever has the lock.
+    fn get(&self) -> NonNull<PlainWait> {
+        NonNull::new(std::ptr::with_exposed_provenance_mut(!self.0)).expect("somebody is in the seat")
     }
 }
 
@@ -119,7 +163,7 @@ impl<T> Core<T> {
 
     #[cold]
     fn move_to_list(&self, state: &mut State<T>, side: Side) {
-        let plain = state.seated.0.expect("somebody is in the seat");
+        let plain = state.seated.get();
         // SAFETY: it stays in place while it is in the seat, and is armed; then it does as `push_front` asks.
         unsafe { state.list(side).push_front(plain) };
     }
@@ -138,12 +182,11 @@ impl<T> Core<T> {
             self.clear_seat(state);
             return false;
         }
-        let message = self.seat.message.get().cast::<T>();
-        // SAFETY: we have the lock; so the message of who sits there is ours, and a `T` that fits. The caller's as well.
+        // SAFETY: we have the lock; so the message of who sits there is ours. The caller's as well.
         unsafe {
             match side {
-                Side::Receive => message.copy_from_nonoverlapping(slot.as_ptr(), 1),
-                Side::Send => slot.as_ptr().copy_from_nonoverlapping(message, 1),
+                Side::Receive => self.seat.put(slot),
+                Side::Send => self.seat.get(slot),
             }
         }
         self.seat.state.store(SERVED, Ordering::Release);
@@ -178,13 +221,12 @@ impl<T> Core<T> {
         slot: NonNull<T>,
     ) -> bool {
         let _quiet = tsan::quiet();
-        let message = self.seat.message.get().cast::<T>();
         plain.wait().arm();
         if side == Side::Send {
             // SAFETY: the seat is empty, so that we may write; the slot holds a message.
-            unsafe { message.copy_from_nonoverlapping(slot.as_ptr(), 1) };
+            unsafe { self.seat.put(slot) };
         }
-        state.seated.set(NonNull::from(plain));
+        state.seated.set(plain);
         state.set_hasty(true);
         self.seat.state.store(side.seated(), Ordering::Relaxed);
         drop(state);
@@ -196,8 +238,10 @@ impl<T> Core<T> {
         let is_served = self.seat.state.load(Ordering::Acquire) == SERVED;
         if is_served && side == Side::Receive {
             // SAFETY: it is ours now.
-            unsafe { slot.as_ptr().copy_from_nonoverlapping(message, 1) };
+            unsafe { self.seat.get(slot) };
         }
+        // SAFETY: until the seat is empty the message is ours.
+        unsafe { self.seat.wipe() };
         self.seat.state.store(EMPTY, Ordering::Release);
         is_served
     }
@@ -210,6 +254,8 @@ impl<T> Core<T> {
         if gives_up {
             // SAFETY: as in `move_to_list`.
             unsafe { state.list(side).push_front(NonNull::from(plain)) };
+            // SAFETY: we have the lock, and sit there.
+            unsafe { self.seat.wipe() };
             self.seat.state.store(EMPTY, Ordering::Release);
         }
         gives_up

@@ -69,3 +69,19 @@ fn seat_is_told_to_who_asks_whether_a_partner_waits() {
         assert!(other.join().unwrap());
     });
 }
+
+/// First by a receiver, then by a sender, or the other way round: the message of the first is out of the way by then.
+#[test]
+fn seat_is_used_again_when_its_message_has_been_taken() {
+    model(|| {
+        let (sender, receiver) = bounded(0);
+        let (to_other, from_main) = (sender.clone(), receiver.clone());
+        let other = thread::spawn(move || {
+            assert_eq!(from_main.recv(), Ok(1));
+            to_other.send(2).unwrap();
+        });
+        sender.send(1).unwrap();
+        assert_eq!(receiver.recv(), Ok(2));
+        other.join().unwrap();
+    });
+}
