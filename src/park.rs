@@ -43,7 +43,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a goroutine waits for, as reports show it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -609,6 +609,16 @@ pub(crate) fn may_spin(apart: bool) -> bool {
     Worker::with_current(|worker| match worker {
         Some(worker) => apart && crate::cpu::is_parallel() && !worker.someone_waits(),
         None => crate::cpu::is_parallel(),
+    })
+}
+
+/// A lock is found taken: whether that has happened to a goroutine of this worker within `recently`. Not known of OS
+/// threads.
+pub(crate) fn finds_locks_taken(recently: Duration) -> bool {
+    Worker::with_current(|worker| {
+        let Some(worker) = worker else { return false };
+        let now = Instant::now();
+        worker.lock_was_taken.replace(Some(now)).is_some_and(|last| now.saturating_duration_since(last) < recently)
     })
 }
 

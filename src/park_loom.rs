@@ -132,6 +132,10 @@ pub(crate) fn may_spin(_apart: bool) -> bool {
     REFUSALS.with(|refusals| refusals.replace(refusals.get().saturating_sub(1)) == 0)
 }
 
+pub(crate) fn finds_locks_taken(_recently: std::time::Duration) -> bool {
+    false
+}
+
 pub(crate) fn pause(_pauses: u32) {
     loom::thread::yield_now();
 }

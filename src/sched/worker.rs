@@ -340,6 +340,8 @@ pub(crate) struct Worker {
     /// See `park::spend_budget`.
     pub(crate) budget: Cell<u32>,
     full_budget: u32,
+    /// When a goroutine here last found a lock taken; see `sync::back_off`.
+    pub(crate) lock_was_taken: Cell<Option<Instant>>,
     lint: Option<super::lint::Lint>,
     /// Whether the ends of slices are told to `watch`.
     watched: Cell<bool>,
@@ -442,6 +444,7 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: Cell::new(std::process::id() ^ (std::ptr::from_ref(shared).addr() >> 6) as u32 | 1),
             budget: Cell::new(crate::park::BUDGET),
+            lock_was_taken: Cell::new(None),
             full_budget: if kind == Kind::Explorer || watches_locks { 0 } else { crate::park::BUDGET },
             watched: Cell::new(lint.is_some()),
             lint,
