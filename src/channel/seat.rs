@@ -4,7 +4,7 @@
 //! way there and back. In a list a waiter takes part with two lines, the channel's and its own, and looks at the latter,
 //! which takes it away from whoever is about to serve it. In the seat it takes part with the former alone, and looks at it
 //! now and then. (There and back, without a buffer: 10 times as long as a line takes for it without either of the two, 4
-//! times with lines of their own, 2 to 3 times with the seat.)
+//! times with lines of their own, 2 times with the seat.)
 //!
 //! It is for one waiter at a time, in a plain send or receive (no select) at zero capacity, if the message fits into a
 //! word, and nobody waits before it. It spins there; if nobody comes in time it goes to the head of its list, and parks.
@@ -27,7 +27,8 @@
 //!
 //! Rejected: the message in the waiter's line, which is written without having been read (as fast as with lines of their
 //! own: the waiter's looks still take it away); a word that is both lock and seat (the exchange that takes the lock would
-//! take the waiter along; the same again).
+//! take the waiter along; the same again); a sender that lets its receiver sit down first, by a pause before it does so
+//! itself (13 pairs: +6 %).
 
 use super::core::{Core, Side, State, Wakes};
 use super::lock::Guard;
