@@ -154,14 +154,9 @@ mod tests {
     fn a_thread_on_a_core_of_its_own_does_not_hide_the_others() {
         let before = any_thread_may_choose();
         std::thread::spawn(move || {
-            // SAFETY: all-zero is a valid, empty set.
-            let mut first: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-            // SAFETY: no pointers.
-            let here = usize::try_from(unsafe { libc::sched_getcpu() }).unwrap();
-            // SAFETY: a valid set, and a number that the kernel has given.
-            unsafe { libc::CPU_SET(here, &mut first) };
-            // SAFETY: a valid set of that size.
-            assert_eq!(unsafe { libc::sched_setaffinity(THIS_THREAD, size_of_val(&first), &first) }, 0);
+            let mut here = rustix::thread::CpuSet::new();
+            here.set(rustix::thread::sched_getcpu());
+            rustix::thread::sched_setaffinity(None, &here).unwrap();
             assert_eq!(affinity(THIS_THREAD), 1);
             assert_eq!(any_thread_may_choose(), before);
         })

@@ -548,6 +548,15 @@ fn channel_who_watches_is_told_of_a_partner() {
     });
 }
 
+/// A select that receives from both.
+fn receiving(channels: [&crate::channel::Receiver<i32>; 2]) -> crate::channel::Select<'_> {
+    let mut select = crate::channel::Select::new();
+    for channel in channels {
+        select.recv(channel);
+    }
+    select
+}
+
 /// Two channels, and a select that stands in both: whoever takes it from one of them leaves it dead in the other. It
 /// spins before it sleeps, and says so before it stands in the first, or only before the second.
 #[test]
@@ -557,9 +566,7 @@ fn channel_select_on_two_channels_gets_one_message_and_loses_none() {
             let (first, from_first) = crate::channel::bounded(0);
             let (second, from_second) = crate::channel::bounded(0);
             let others = [first, second].map(|sender| thread::spawn(move || sender.send(7).unwrap()));
-            let mut select = crate::channel::Select::new();
-            select.recv(&from_first);
-            select.recv(&from_second);
+            let mut select = receiving([&from_first, &from_second]);
             refuse_to_spin(refusals);
             let operation = select.select();
             let (chosen, other) =
@@ -581,9 +588,7 @@ fn channel_close_reaches_a_select_that_spins_or_sleeps() {
             let (_open, from_open) = crate::channel::bounded::<i32>(0);
             let (sender, receiver) = crate::channel::bounded::<i32>(0);
             let other = thread::spawn(move || drop(sender));
-            let mut select = crate::channel::Select::new();
-            select.recv(&from_open);
-            select.recv(&receiver);
+            let mut select = receiving([&from_open, &receiver]);
             refuse_to_spin(refusals);
             if watches {
                 assert_eq!(select.ready(), 1);
@@ -601,9 +606,7 @@ fn channel_select_that_found_nothing_before_sees_what_came_since() {
     bounded_model(2, || {
         let (_open, from_open) = crate::channel::bounded::<i32>(0);
         let (sender, receiver) = crate::channel::bounded(1);
-        let mut select = crate::channel::Select::new();
-        select.recv(&from_open);
-        select.recv(&receiver);
+        let mut select = receiving([&from_open, &receiver]);
         assert!(select.try_select().is_err());
         let other = thread::spawn(move || sender.send(7).unwrap());
         let early = select.try_select().map(|operation| operation.recv(&receiver));
@@ -625,9 +628,7 @@ fn channel_select_on_two_channels_that_times_out_loses_no_message() {
             let (first, from_first) = crate::channel::bounded(0);
             let (second, from_second) = crate::channel::bounded(0);
             let others = [first, second].map(|sender| thread::spawn(move || sender.try_send(7).is_ok()));
-            let mut select = crate::channel::Select::new();
-            select.recv(&from_first);
-            select.recv(&from_second);
+            let mut select = receiving([&from_first, &from_second]);
             refuse_to_spin(refusals);
             let received = match select.select_deadline(std::time::Instant::now()) {
                 Ok(operation) if operation.index() == 0 => operation.recv(&from_first).is_ok(),

@@ -87,8 +87,8 @@ pub(crate) struct Core<T> {
     pub(super) state: Lock<State<T>>,
     /// `usize::MAX`: unbounded.
     pub(super) capacity: usize,
-    pub(super) senders: AtomicUsize,
-    pub(super) receivers: AtomicUsize,
+    senders: AtomicUsize,
+    receivers: AtomicUsize,
     /// One of the sides has given up its last handle, or there is but one; see `handle.rs`, as for what is below.
     pub(super) abandoned: AtomicBool,
     pub(super) offset: u8,
@@ -184,9 +184,7 @@ impl<T> State<T> {
         // SAFETY: a claimed receiver's slot is ours, and made for a T. The caller gives up the message.
         unsafe { receiver.slot().cast::<T>().copy_from_nonoverlapping(message, 1) };
         // SAFETY: just copied.
-        let woken = unsafe { receiver.done() };
-        self.note(&woken);
-        wakes.add(woken);
+        self.served(unsafe { receiver.done() }, wakes);
         true
     }
 
@@ -210,16 +208,18 @@ impl<T> State<T> {
         }
     }
 
+    /// Notes who was served, and adds it to those who are to be woken, if it has to be.
     #[inline(always)]
-    fn note(&mut self, woken: &Woken) {
+    fn served(&mut self, woken: Woken, wakes: &mut Wakes) {
         match woken {
             Woken::Neighbour => self.apart = false,
             Woken::Spinner => {}
             Woken::Elsewhere(_) => self.apart = true,
         }
+        wakes.add(woken);
     }
 
-    /// As `note`, for one who is woken when the lock is free.
+    /// Notes one who is going to be served when the lock is free.
     #[inline(always)]
     pub(super) fn note_claimed(&mut self, waiter: &Claimed) {
         self.apart = !waiter.is_neighbour();
@@ -231,9 +231,7 @@ impl<T> State<T> {
             let Some(sender) = claim_next(&mut self.sending, wakes) else { return };
             if sender.wish() == Wish::Promise {
                 self.reserved += 1;
-                let woken = sender.choose(None);
-                self.note(&woken);
-                wakes.add(woken);
+                self.served(sender.choose(None), wakes);
             } else {
                 if observe::is_on() {
                     observe::buffered(self.watched(capacity), sender.waiter());
@@ -241,9 +239,7 @@ impl<T> State<T> {
                 // SAFETY: a claimed sender's slot is ours, and holds a message that it gives up.
                 self.buffer.push_back(unsafe { sender.slot().cast::<T>().read() });
                 // SAFETY: just taken.
-                let woken = unsafe { sender.done() };
-                self.note(&woken);
-                wakes.add(woken);
+                self.served(unsafe { sender.done() }, wakes);
             }
         }
     }
@@ -399,22 +395,41 @@ impl<T> Core<T> {
         let slot = plain.slot_for(message);
         // SAFETY: whoever takes it there takes the caller's. They may be the same.
         unsafe { slot.copy_from(message, 1) };
+        // SAFETY: just copied.
+        unsafe { self.wait(state, wakes, Side::Send, &plain, slot, deadline) }.unwrap_or(Verdict::Retry)
+    }
+
+    /// Waits, in the seat or in the list. `None`: the time is up. With `Done` the message has been given up, or is in the slot.
+    ///
+    /// # Safety
+    /// The slot is what `plain` has for messages. It holds a sender's.
+    #[inline(always)]
+    unsafe fn wait(
+        &self,
+        mut state: Guard<'_, State<T>>,
+        wakes: Wakes,
+        side: Side,
+        plain: &PlainWait,
+        slot: NonNull<T>,
+        deadline: Option<Instant>,
+    ) -> Option<Verdict> {
         let entry = plain.entry(slot.cast());
-        let spins = may_spin(state.apart && state.sending.is_empty());
-        if spins && self.may_sit(&state) {
+        let apart = state.apart && state.list(side).is_empty();
+        let spins = may_spin(apart);
+        let is_served = if spins && self.may_sit(&state) {
             // SAFETY: as below.
-            if unsafe { self.wait_in_seat(state, wakes, Side::Send, &plain, slot) } {
-                return Verdict::Done;
-            }
+            unsafe { self.wait_in_seat(state, wakes, side, plain, slot) }
         } else {
             entry.wait().arm_plain(spins);
             state.set_hasty(false);
             // SAFETY: `park` returns with the verdict, or after the withdrawal.
-            unsafe { state.sending.push_back(entry) };
+            unsafe { state.list(side).push_back(entry) };
             drop(state);
             wakes.wake();
-        }
-        self.park(entry, Side::Send, deadline).unwrap_or(Verdict::Retry)
+            false
+        };
+        // One way to `park`, so that it is inlined (`park.rs` says why).
+        if is_served { Some(Verdict::Done) } else { self.park(entry, side, deadline) }
     }
 
     /// With a buffer between partners on two threads it pays to let the other one run ahead before one waits: each
@@ -509,9 +524,7 @@ impl<T> Core<T> {
                 // SAFETY: a claimed sender's slot is ours and holds a message that it gives up.
                 unsafe { slot.copy_from_nonoverlapping(sender.slot().cast(), 1) };
                 // SAFETY: just copied.
-                let woken = unsafe { sender.done() };
-                state.note(&woken);
-                wakes.add(woken);
+                state.served(unsafe { sender.done() }, &mut wakes);
                 Taken::Done
             }
         } else if state.closed {
@@ -546,22 +559,6 @@ impl<T> Core<T> {
         }
         drop(state);
         wakes.wake();
-    }
-
-    /// After `Empty`: joins the waiting receivers. Returns the time at which the channel's clock has a message.
-    ///
-    /// # Safety
-    /// The entry's slot is for a message, and its wait is armed. The caller keeps the entry, its wait and its slot in place until the verdict is
-    /// in, or the entry withdrawn.
-    #[inline(always)]
-    unsafe fn join_receivers(mut state: Guard<'_, State<T>>, wakes: Wakes, entry: &Entry) -> Option<Instant> {
-        state.set_hasty(false);
-        // SAFETY: as the caller promises.
-        unsafe { state.receiving.push_back(entry) };
-        let clock = state.next_time();
-        drop(state);
-        wakes.wake();
-        clock
     }
 
     /// The message, or the verdict `Closed`, or `Retry` if the time was up.
@@ -619,24 +616,12 @@ impl<T> Core<T> {
                     return Err(Verdict::Retry);
                 }
                 Taken::Empty(state, wakes) => {
+                    let clock = state.next_time();
+                    let until = deadline.into_iter().chain(clock).min();
                     let plain = PlainWait::new();
                     let slot = plain.slot_for(slot);
-                    let entry = plain.entry(slot.cast());
-                    let spins = may_spin(state.apart && state.receiving.is_empty());
-                    let clock = if spins && self.may_sit(&state) {
-                        // SAFETY: as below.
-                        if unsafe { self.wait_in_seat(state, wakes, Side::Receive, &plain, slot) } {
-                            // SAFETY: then the message is in the slot.
-                            return Ok(unsafe { slot.read() });
-                        }
-                        None
-                    } else {
-                        entry.wait().arm_plain(spins);
-                        // SAFETY: `park` returns with the verdict, or after the withdrawal.
-                        unsafe { Self::join_receivers(state, wakes, entry) }
-                    };
-                    let until = deadline.into_iter().chain(clock).min();
-                    match self.park(entry, Side::Receive, until) {
+                    // SAFETY: the slot is for a message.
+                    match unsafe { self.wait(state, wakes, Side::Receive, &plain, slot, until) } {
                         // SAFETY: `Done` means that the message is in the slot.
                         Some(Verdict::Done) => return Ok(unsafe { slot.read() }),
                         Some(verdict) => verdict,
@@ -691,7 +676,7 @@ impl<T> Core<T> {
         self.close(Side::Send).0
     }
 
-    fn handles(&self, side: Side) -> &AtomicUsize {
+    pub(super) fn handles(&self, side: Side) -> &AtomicUsize {
         match side {
             Side::Send => &self.senders,
             Side::Receive => &self.receivers,

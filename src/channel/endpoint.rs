@@ -20,8 +20,6 @@ pub(super) enum Begun {
     Partner(Claimed),
     /// There is room for the message.
     Reserved,
-    /// It has been completed since.
-    Completed,
 }
 
 /// The operation could go ahead: there is nothing to wait for.

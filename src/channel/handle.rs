@@ -72,17 +72,9 @@ impl<T> Handle<T> {
     /// It is of this side, and is not used any more.
     pub(super) unsafe fn leave(&self, side: Side) {
         self.tell_leaving(side);
-        let core = self.core.as_ptr();
-        // Not in a method of the core: once this count is down, others may free it, and a reference that is an argument must
-        // be good until the function returns.
-        // SAFETY: it is there until the count is down.
-        let count = unsafe {
-            match side {
-                Side::Send => &(*core).senders,
-                Side::Receive => &(*core).receivers,
-            }
-        };
-        if count.fetch_sub(1, Ordering::AcqRel) != 1 {
+        // Not in a method of the core's: once this count is down, others may free it, and a reference that is an argument must
+        // be good until the function returns. (The count itself is no such thing: all of it may change.)
+        if self.handles(side).fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
         // They are dropped at the very end: that may panic.

@@ -353,7 +353,7 @@ impl<'a> Select<'a> {
     fn selected(&self, position: usize, begun: Begun, slot: Slot) -> SelectedOperation<'a> {
         let arm = &self.arms[position];
         let (index, side, endpoint) = (arm.index, arm.side, self.endpoint(arm));
-        SelectedOperation { index, side, begun, slot, endpoint, not_send: PhantomData }
+        SelectedOperation { index, side, begun: Some(begun), slot, endpoint, not_send: PhantomData }
     }
 
     /// The operation begins, for those who watch.
@@ -553,7 +553,8 @@ impl fmt::Debug for Select<'_> {
 pub struct SelectedOperation<'a> {
     index: usize,
     side: Side,
-    begun: Begun,
+    /// `None`: it has been completed, or abandoned.
+    begun: Option<Begun>,
     slot: Slot,
     endpoint: &'a dyn Endpoint,
     /// Partners' pointers and messages are of this thread's.
@@ -578,8 +579,8 @@ impl SelectedOperation<'_> {
     #[inline]
     pub fn send<T>(mut self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
         self.check(Side::Send, std::ptr::from_ref(sender.core()).cast(), "passed a sender that wasn't selected");
-        match std::mem::replace(&mut self.begun, Begun::Completed) {
-            Begun::Partner(partner) => {
+        match self.begun.take() {
+            Some(Begun::Partner(partner)) => {
                 if observe::is_on() {
                     sender.core().tell_handed(&partner);
                 }
@@ -587,7 +588,7 @@ impl SelectedOperation<'_> {
                 unsafe { partner.deliver(message) }.wake();
                 Ok(())
             }
-            Begun::Reserved => sender.core().deliver_reserved(message).map_err(SendError),
+            Some(Begun::Reserved) => sender.core().deliver_reserved(message).map_err(SendError),
             _ => {
                 observe::acquire_at(sender.core().address());
                 Err(SendError(message))
@@ -605,9 +606,9 @@ impl SelectedOperation<'_> {
     #[inline]
     pub fn recv<T>(mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         self.check(Side::Receive, std::ptr::from_ref(receiver.core()).cast(), "passed a receiver that wasn't selected");
-        match std::mem::replace(&mut self.begun, Begun::Completed) {
+        match self.begun.take() {
             // SAFETY: the message of this channel lies in the slot, and the operation is consumed.
-            Begun::Received => Ok(unsafe { self.slot.pointer().cast::<T>().read() }),
+            Some(Begun::Received) => Ok(unsafe { self.slot.pointer().cast::<T>().read() }),
             _ => {
                 observe::acquire_at(receiver.core().address());
                 Err(RecvError)
@@ -625,10 +626,10 @@ impl SelectedOperation<'_> {
     #[cold]
     #[inline(never)]
     fn abandon(&mut self) {
-        match std::mem::replace(&mut self.begun, Begun::Completed) {
+        match self.begun.take() {
             // It begins again.
-            Begun::Partner(partner) => partner.dismiss(Verdict::Retry).wake(),
-            Begun::Reserved => self.endpoint.give_room_back(),
+            Some(Begun::Partner(partner)) => partner.dismiss(Verdict::Retry).wake(),
+            Some(Begun::Reserved) => self.endpoint.give_room_back(),
             _ => {}
         }
         assert!(std::thread::panicking(), "dropped `SelectedOperation` without completing the operation");
@@ -638,7 +639,7 @@ impl SelectedOperation<'_> {
 impl Drop for SelectedOperation<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        if !matches!(self.begun, Begun::Completed) {
+        if self.begun.is_some() {
             self.abandon();
         }
     }

@@ -74,10 +74,16 @@ impl Worker {
     }
 
     pub(super) fn pop_local_fresh(&self) -> Option<GRef> {
-        if self.shared.counters.local_fresh.load(Ordering::Relaxed) == 0 {
+        if !self.has_local_fresh() {
             return None;
         }
         self.change_local_fresh(VecDeque::pop_front)
+    }
+
+    /// Asks the counter, which follows the queue: there is nothing to borrow.
+    #[inline(always)]
+    pub(super) fn has_local_fresh(&self) -> bool {
+        self.shared.counters.local_fresh.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn change_local_fresh<R>(&self, change: impl FnOnce(&mut VecDeque<GRef>) -> R) -> R {
@@ -105,7 +111,7 @@ impl Worker {
     fn someone_else_waits(&self) -> bool {
         self.shared.has_deliveries()
             || !self.ready.is_empty()
-            || !self.local_fresh.borrow().is_empty()
+            || self.has_local_fresh()
             || !self.scheduler.injector.is_empty()
             || self.timers.borrow().next_deadline().is_some_and(|deadline| deadline <= crate::clock::now())
             || !self.is_dedicated() && self.scheduler.has_due_call()
@@ -143,7 +149,7 @@ impl Worker {
     /// Inlined, for the usual case in which there is none.
     #[inline(always)]
     pub(super) fn has_own_fresh(&self) -> bool {
-        !self.deque.is_empty() || self.shared.counters.local_fresh.load(Ordering::Relaxed) > 0
+        !self.deque.is_empty() || self.has_local_fresh()
     }
 
     pub(super) fn newest_fresh(&self) -> Option<GRef> {
@@ -211,13 +217,13 @@ impl Worker {
         self.scheduler.wake_for_fresh();
         let until = crate::clock::now() + LEND;
         while self.has_its_share() && !self.deque.is_empty() && !self.shared.has_deliveries() {
-            self.lend_the_lone();
             if crate::clock::now() >= until {
                 self.lend_again.set(Some(until + LEND_PAUSE));
                 break;
             }
             // On a machine with more to do than cores this lets the thief run.
             std::thread::yield_now();
+            self.lend_the_lone();
         }
         self.shared.lends.store(false, Ordering::Relaxed);
     }

@@ -38,7 +38,7 @@ impl Worker {
     /// A dedicated worker ends with its goroutines; any worker ends after a shutdown when nothing that
     /// started here is left.
     pub(super) fn may_end(&self) -> bool {
-        if self.started() > 0 || !self.local_fresh.borrow().is_empty() || !self.local_starved.borrow().is_empty() {
+        if self.started() > 0 || self.has_local_fresh() || !self.local_starved.borrow().is_empty() {
             return false;
         }
         match self.kind {
@@ -109,7 +109,7 @@ impl Worker {
     }
 
     fn has_own_work(&self) -> bool {
-        self.shared.has_deliveries() || !self.ready.is_empty() || !self.local_fresh.borrow().is_empty()
+        self.shared.has_deliveries() || !self.ready.is_empty() || self.has_local_fresh()
     }
 
     /// Steals fresh work, for a bounded time.
