@@ -7,7 +7,7 @@ pub(crate) use std::{
     alloc::{alloc, dealloc},
     hint::spin_loop,
     sync::Mutex,
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 #[cfg(loom)]
@@ -15,7 +15,7 @@ pub(crate) use loom::{
     alloc::{alloc, dealloc},
     hint::spin_loop,
     sync::Mutex,
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 /// Declares constructors that are `const` everywhere but under loom, whose atomics have no `const` `new`.

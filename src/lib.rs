@@ -79,6 +79,7 @@ not_under_loom! {
     pub mod errgroup;
     mod goroutine;
     mod local;
+    mod membarrier;
     mod metrics;
     pub mod parallel;
     mod park;

@@ -10,6 +10,7 @@ use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use loom::thread;
 use std::ptr::NonNull;
 
+mod bias;
 mod life;
 mod seat;
 

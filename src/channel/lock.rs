@@ -17,18 +17,21 @@
 //! both are SeqCst, so that all see such looks and the locks' turns in one order. It costs those nothing who neither
 //! leave hints nor read them.
 //!
+//! # Threads of their own
+//! A lock that only one thread uses becomes that thread's, and costs it no locked instruction any more: `bias.rs`.
+//!
 //! Rejected: std's Mutex (two locked instructions, 5 ns more an operation, four operations a round trip).
-//! A lock that stays with a thread until another wants it (biased locking): without locked instructions
-//! an operation would take 2 ns less, but taking it back needs `membarrier`: 13 µs here while the other
-//! processor computes.
 
+use super::bias::Bias;
 use crate::atomics::{AtomicU8, Ordering, spin_loop};
 use crate::tsan;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
 
 /// In the word of a lock; the other bits are a hint, and are only there while it is free.
-const TAKEN: u8 = 1;
+pub(super) const TAKEN: u8 = 1;
+/// In the word of a lock: it is some thread's own. Then there is no hint.
+const OWNED: u8 = 1 << 7;
 
 /// Powers of two, in pauses: how long the first wait for the lock takes.
 const LONG: u8 = if cfg!(loom) { 0 } else { 3 };
@@ -40,6 +43,7 @@ pub(crate) struct Lock<T> {
     word: AtomicU8,
     /// How long a wait begins: so many pauses of the processor, as a power of two. A hint.
     first_wait: AtomicU8,
+    bias: Bias,
     value: UnsafeCell<T>,
 }
 
@@ -51,7 +55,8 @@ impl<T> Lock<T> {
     pub(super) const OFFSET_OF_VALUE: usize = std::mem::offset_of!(Self, value);
 
     pub(crate) fn new(value: T) -> Self {
-        Self { word: AtomicU8::new(0), first_wait: AtomicU8::new(LONG), value: UnsafeCell::new(value) }
+        let first_wait = AtomicU8::new(LONG);
+        Self { word: AtomicU8::new(0), first_wait, bias: Bias::new(), value: UnsafeCell::new(value) }
     }
 
     pub(super) fn get_mut(&mut self) -> &mut T {
@@ -73,15 +78,26 @@ impl<T> Lock<T> {
     #[inline(always)]
     pub(super) fn lock_hinted(&self) -> (Guard<'_, T>, u8) {
         let quiet = tsan::quiet();
+        if let Some(hint) = self.bias.enter() {
+            return (Guard { lock: self, left_at: self.bias.held(), hint: 0, _quiet: quiet }, hint);
+        }
         let mut hint = self.swap_taken();
-        if hint & TAKEN != 0 {
-            self.lock_slowly();
+        let mut is_own = false;
+        if hint & (TAKEN | OWNED) != 0 {
+            is_own = self.lock_slowly(hint);
             hint = 0;
         }
-        (Guard { lock: self, hint: 0, _quiet: quiet }, hint)
+        let mut left_at = &self.word;
+        if is_own || self.bias.count_turn() {
+            // Release: whoever reads it sees who the owner is, and that it is in.
+            self.word.store(OWNED, Ordering::Release);
+            left_at = self.bias.held();
+        }
+        (Guard { lock: self, left_at, hint: 0, _quiet: quiet }, hint)
     }
 
-    /// Takes the lock unless it was TAKEN. An exchange does what a compare-exchange would: over TAKEN it writes TAKEN.
+    /// Writes TAKEN, and says what was there. The caller has the lock unless that was TAKEN, too, and once it has revoked it
+    /// if it was OWNED.
     #[cfg(not(loom))]
     #[inline(always)]
     fn swap_taken(&self) -> u8 {
@@ -107,27 +123,42 @@ impl<T> Lock<T> {
     #[inline(always)]
     pub(super) fn hint(&self) -> u8 {
         let _quiet = tsan::quiet();
-        self.word.load(Ordering::SeqCst) & !TAKEN
+        let word = self.word.load(Ordering::SeqCst);
+        if word == OWNED { self.bias.hint() } else { word & !TAKEN }
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn is_owned(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == OWNED
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn was_revoked(&self) -> bool {
+        self.bias.was_revoked()
+    }
+
+    /// After an exchange that found the lock taken, or owned.
     #[cold]
     #[inline(never)]
-    fn lock_slowly(&self) {
+    fn lock_slowly(&self, mut found: u8) -> bool {
         const SPINS: u32 = if cfg!(loom) { 1 } else { 7 };
-        let mut round = u32::from(self.first_wait.load(Ordering::Relaxed));
-        loop {
-            for _ in 0..1 << round.min(SPINS) {
+        let round = Cell::new(u32::from(self.first_wait.load(Ordering::Relaxed)));
+        let wait = || {
+            for _ in 0..1 << round.get().min(SPINS) {
                 spin_loop();
             }
-            if round > SPINS {
+            if round.get() > SPINS {
                 give_processor_away();
             }
-            round += 1;
-            let free = self.word.load(Ordering::Relaxed) & TAKEN == 0;
-            if free && self.swap_taken() & TAKEN == 0 {
-                return;
+            round.set(round.get() + 1);
+        };
+        while found & TAKEN != 0 {
+            wait();
+            if self.word.load(Ordering::Relaxed) & TAKEN == 0 {
+                found = self.swap_taken();
             }
         }
+        found == OWNED && self.bias.take_back(wait)
     }
 }
 
@@ -139,7 +170,10 @@ use loom::thread::yield_now as give_processor_away;
 
 pub(crate) struct Guard<'a, T> {
     lock: &'a Lock<T>,
-    hint: u8,
+    /// The word, or where the owner says that it is out.
+    left_at: &'a AtomicU8,
+    /// A word, though a byte would do: guards are moved about, and one with padding in pieces that stall.
+    hint: usize,
     /// The lock orders all who use the channel, in fact and not by contract. Dropped when the lock is free.
     _quiet: tsan::Quiet,
 }
@@ -157,8 +191,8 @@ impl<T> Guard<'_, T> {
     /// Leaves a hint with the lock: it is to be true of the value as it is when the guard is dropped.
     #[inline(always)]
     pub(super) fn leave_behind(&mut self, hint: u8) {
-        debug_assert!(hint & TAKEN == 0);
-        self.hint = hint;
+        debug_assert!(hint & (TAKEN | OWNED) == 0);
+        self.hint = usize::from(hint);
     }
 }
 
@@ -183,6 +217,6 @@ impl<T> DerefMut for Guard<'_, T> {
 impl<T> Drop for Guard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.lock.word.store(self.hint, Ordering::Release);
+        self.left_at.store(self.hint as u8, Ordering::Release);
     }
 }

@@ -40,6 +40,7 @@
 //! | `for v := range c` | `for v in receiver` |
 //! | `select { … default: }` | `select! { …, default => … }` |
 
+pub(crate) mod bias;
 mod clock;
 mod core;
 mod endpoint;

@@ -25,7 +25,7 @@ use super::worker::{Worker, WorkerShared};
 use super::{Scheduler, deadlock, lock};
 use crate::report::{discard_payload, report};
 use crate::threads::service::{self, Service};
-use crate::{threads, tsan};
+use crate::{membarrier, threads, tsan};
 use crossbeam_utils::sync::{Parker, Unparker};
 use std::collections::HashSet;
 use std::fmt;
@@ -195,7 +195,7 @@ impl Watchdog {
 pub(crate) fn start(scheduler: &Arc<Scheduler>) -> io::Result<()> {
     let parker = Parker::new();
     let _ = scheduler.watchdog.unparker.set(parker.unparker().clone());
-    barrier_is_available();
+    membarrier::register();
     let weak = Arc::downgrade(scheduler);
     let name = format!("{}-watchdog", scheduler.config.thread_name);
     // As in `Scheduler::start_thread`.
@@ -406,21 +406,3 @@ fn keep_house(scheduler: &Arc<Scheduler>) {
     }
 }
 
-const MEMBARRIER_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
-const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
-
-fn membarrier(command: libc::c_int) -> bool {
-    // SAFETY: no pointers.
-    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
-}
-
-/// Whether `barrier_on_all_threads` works here.
-pub(crate) fn barrier_is_available() -> bool {
-    static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| membarrier(MEMBARRIER_REGISTER_PRIVATE_EXPEDITED))
-}
-
-/// A sequentially consistent fence on every thread of the process.
-pub(crate) fn barrier_on_all_threads() {
-    membarrier(MEMBARRIER_PRIVATE_EXPEDITED);
-}

@@ -23,6 +23,7 @@ use super::keep_thread::KeepThread;
 use super::scan::Scanner;
 use super::slice_log::SliceLog;
 use super::task_memory::TaskMemory;
+use crate::membarrier;
 use crate::report::AbortOnUnwind;
 use crate::stack::cache::StackCache;
 use crate::stack::overflow::{SignalStack, SignalStackMemory};
@@ -229,12 +230,12 @@ impl WorkerShared {
     /// orders them is forced upon it by `membarrier`. Either our load sees that nothing runs, or the
     /// worker, before it lets go of the goroutine, sees `inspected` and waits.
     pub(crate) fn inspect_running(&self, look: impl FnOnce(&G)) {
-        if !super::watchdog::barrier_is_available() {
+        if !membarrier::is_available() {
             return;
         }
         let _quiet = tsan::quiet();
         self.inspected.fetch_add(1, Ordering::SeqCst);
-        super::watchdog::barrier_on_all_threads();
+        membarrier::everywhere();
         // SAFETY: non-null means that the goroutine had not ended when the barrier passed, and its worker
         // keeps it alive until `inspected` is zero again.
         if let Some(g) = unsafe { self.running.load(Ordering::Acquire).as_ref() } {

@@ -1,0 +1,405 @@
+//! [`Bias`]: a lock that stays with a thread, which then takes and leaves it without locked instructions.
+//!
+//! Goroutines that talk to each other mostly do so on one worker, and do not leave it. What they share is locked again and
+//! again by one thread, and a locked instruction is then all that the lock costs: 2 to 8 ns, by processor, beside the 3 of
+//! the rest of a buffered message. So a lock that one thread takes some thousand times, and nobody else, becomes *its own*:
+//! the thread says with a plain store that it is in, looks whether the lock is still its own, and says with a plain store
+//! that it is out. Whoever else wants the lock takes it back (*revokes*), with a fence on all threads (`membarrier.rs`), and
+//! it is an ordinary lock again. (Where a locked instruction takes 8 ns: buffered messages 23 → 7 ns, a rendezvous there and
+//! back 85 → 73.)
+//!
+//! # Why two are never in
+//! The lock's word is free, TAKEN, or OWNED, for which all but the owner exchange it for TAKEN.
+//! 1. The owner is in when it has stored `held` = TAKEN and *then* read that `owner` is itself.
+//! 2. Who finds OWNED in the word has wiped it out, and is the only one who revokes. It stores that `owner` is nobody, calls
+//!    the fence, and then waits until it reads that `held` is not TAKEN.
+//! 3. By the fence, either the owner reads nobody in (1), and turns away, or the revoker reads TAKEN in (2), and waits for
+//!    the store with which the owner leaves (Release; read with Acquire: it sees all that was done inside).
+//! 4. A lock is given to a thread by the thread itself, inside, while the word is TAKEN: it stores `held` and `owner`, and
+//!    then OWNED into the word (Release). Whoever revokes that has read OWNED (Acquire), and so both.
+//! 5. The owner sees what those before it did, since it was inside when it got the lock, and nobody else has been since.
+//! 6. A lock is only ever given to one thread, and numbers of threads are not used again. Otherwise a thread could rest for
+//!    long between reading that it is the owner and storing `held`, and then turn away with a store that lets others in
+//!    while the next owner is.
+//!
+//! # What it costs others
+//! A fence takes some microseconds (13 here, while the other processor computes), as much as one or two thousand locked
+//! instructions. So a lock is given away only after 17 samples of its turns in a row were the same thread's, which is 4,000
+//! turns if it is the only one, and after a revocation after 251 (63,000): what revocations take stays a small part of what
+//! these turns took, whatever a program does. A thread counts its own turns, and does not touch the lock for it, nor to see
+//! that a lock is not its own: that is where another processor's cache line would have to come twice (to be read, and to be
+//! exchanged: messages between two workers took a fifth longer).
+//!
+//! Known from Java's monitors (Russell and Detlefs, *Eliminating synchronization-related atomic operations with biased
+//! locking and bulk rebiasing*, OOPSLA 2006), where it was given up: a revocation stopped threads at safepoints, and most
+//! locks were new ones. Here it stops nobody, and new ones are not given away.
+//!
+//! Rejected: giving a lock away from its first use on (a channel for each request would pay a fence for each); leaving hints
+//! in the word while the lock is owned (others would read them, without an order between those looks and the owner's turns);
+//! counting turns in the lock (4 % a message between two workers, and branches that nobody can predict).
+
+use super::lock::TAKEN;
+use crate::atomics::{AtomicU8, AtomicU16, Ordering};
+
+/// One turn in so many of a thread is a sample. (A prime number: threads take several locks in turn.)
+const TURNS: u8 = 251;
+/// As many samples in a row of the same thread, and the lock is given away; and if it was revoked before.
+const FIRST_SAMPLES: u8 = if cfg!(loom) { 1 } else { 17 };
+const NEXT_SAMPLES: u8 = if cfg!(loom) { 1 } else { 251 };
+
+/// In `owner`: nobody, and nobody has been.
+const NOBODY: u16 = 0;
+/// In `owner`, beside the number of a thread: it has been, and may be again.
+const REVOKED: u16 = 1 << 15;
+
+/// In the bytes between a lock's word and its value.
+#[repr(C)]
+pub(super) struct Bias {
+    /// Whether the owner is in; otherwise the hint that it has left behind.
+    held: AtomicU8,
+    /// How many samples in a row were of the same thread. This and `last` are written inside.
+    samples: AtomicU8,
+    owner: AtomicU16,
+    /// The thread of the last sample.
+    last: AtomicU16,
+}
+
+impl Bias {
+    pub(super) fn new() -> Self {
+        Self {
+            held: AtomicU8::new(0),
+            samples: AtomicU8::new(0),
+            owner: AtomicU16::new(NOBODY),
+            last: AtomicU16::new(NOBODY),
+        }
+    }
+
+    /// Takes the lock if it is known to be the caller's own. Returns the hint that was left behind.
+    #[inline(always)]
+    pub(super) fn enter(&self) -> Option<u8> {
+        if !thread::may_own(self.address()) {
+            return None;
+        }
+        let thread = thread::number();
+        if self.owner.load(Ordering::Relaxed) != thread {
+            return None;
+        }
+        let hint = self.held.load(Ordering::Relaxed);
+        // Something has interrupted this thread inside. (A signal handler, which must not; it waits for ever, as at any lock.)
+        if hint & TAKEN != 0 {
+            return None;
+        }
+        self.held.store(TAKEN, Ordering::Relaxed);
+        // Pairs with the fence in `take_back`.
+        fence::light();
+        if self.owner.load(Ordering::Relaxed) == thread {
+            return Some(hint);
+        }
+        self.held.store(0, Ordering::Release);
+        None
+    }
+
+    /// Where the owner says that it is out.
+    pub(super) fn held(&self) -> &AtomicU8 {
+        &self.held
+    }
+
+    /// What is known without the lock, if it is the caller's own.
+    #[inline]
+    pub(super) fn hint(&self) -> u8 {
+        let is_own = self.owner.load(Ordering::Relaxed) == thread::number();
+        if is_own { self.held.load(Ordering::Relaxed) & !TAKEN } else { 0 }
+    }
+
+    /// The caller has taken the lock by its word. Returns whether it is its own from now on: then the caller is in as the
+    /// owner, and has to say OWNED in the word.
+    #[inline(always)]
+    pub(super) fn count_turn(&self) -> bool {
+        thread::is_sample() && self.sample()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sample(&self) -> bool {
+        thread::begin_sample();
+        let (owner, thread) = (self.owner.load(Ordering::Relaxed), thread::number());
+        let is_same = self.last.load(Ordering::Relaxed) == thread;
+        let samples = if is_same { self.samples.load(Ordering::Relaxed).saturating_add(1) } else { 1 };
+        self.samples.store(samples, Ordering::Relaxed);
+        self.last.store(thread, Ordering::Relaxed);
+        let is_due = match owner {
+            NOBODY => samples >= FIRST_SAMPLES,
+            _ => owner == thread | REVOKED && samples >= NEXT_SAMPLES,
+        };
+        if !is_due || !fence::is_available() {
+            return false;
+        }
+        let Some(thread) = thread::numbered() else { return false };
+        self.enter_as(thread);
+        true
+    }
+
+    /// The caller has wiped OWNED out of the word. Returns whether the lock is its own: it had forgotten, and is in as the
+    /// owner, as after `count_turn`. Otherwise the owner is out, and stays out.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_back(&self, wait: impl Fn()) -> bool {
+        let owner = self.owner.load(Ordering::Relaxed);
+        if owner == thread::number() && self.held.load(Ordering::Relaxed) & TAKEN == 0 {
+            self.enter_as(owner);
+            return true;
+        }
+        self.owner.store(owner | REVOKED, Ordering::Relaxed);
+        fence::heavy();
+        while self.held.load(Ordering::Acquire) & TAKEN != 0 {
+            wait();
+        }
+        false
+    }
+
+    /// The caller is inside by the word.
+    fn enter_as(&self, thread: u16) {
+        self.held.store(TAKEN, Ordering::Relaxed);
+        self.owner.store(thread, Ordering::Relaxed);
+        thread::note_own(self.address());
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn was_revoked(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) & REVOKED != 0
+    }
+}
+
+#[cfg(not(loom))]
+mod fence {
+    pub(super) use crate::membarrier::{everywhere as heavy, is_available};
+    use std::sync::atomic::{Ordering, compiler_fence};
+
+    #[inline(always)]
+    pub(super) fn light() {
+        compiler_fence(Ordering::SeqCst);
+    }
+}
+
+/// Between two real fences there is the same order as between a light one and a heavy one.
+#[cfg(loom)]
+mod fence {
+    use crate::atomics::{Ordering, fence};
+
+    pub(super) fn is_available() -> bool {
+        true
+    }
+
+    pub(super) fn light() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(super) use light as heavy;
+}
+
+/// What a thread knows of itself.
+#[cfg(not(loom))]
+mod thread {
+    use super::{REVOKED, TURNS};
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    /// The number of all threads that have not owned a lock.
+    const UNNUMBERED: u16 = REVOKED - 1;
+    /// Beyond so many bits, `own` begins again.
+    const MOST_BITS: u32 = 12;
+
+    /// One word, since each wait looks at all thread-locals (`sched::scan`).
+    struct OfThread {
+        /// A bit for each lock that is this thread's own, by its address: others may have the same, and those that it has
+        /// forgotten it finds again by their words.
+        own: Cell<u32>,
+        number: Cell<u16>,
+        turns_left: Cell<u8>,
+    }
+
+    thread_local! {
+        static OF_THREAD: OfThread =
+            const { OfThread { own: Cell::new(0), number: Cell::new(UNNUMBERED), turns_left: Cell::new(TURNS) } };
+    }
+
+    #[inline(always)]
+    pub(super) fn number() -> u16 {
+        OF_THREAD.with(|thread| thread.number.get())
+    }
+
+    /// The caller's number, now if not before. `None`: all 32,766 have been given out.
+    pub(super) fn numbered() -> Option<u16> {
+        static NEXT: AtomicU16 = AtomicU16::new(1);
+        if number() == UNNUMBERED {
+            let one_more = |next| (next < UNNUMBERED).then_some(next + 1);
+            let number = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+            OF_THREAD.with(|thread| thread.number.set(number));
+        }
+        Some(number())
+    }
+
+    /// Whether this turn is one. If so, `begin_sample` comes next.
+    #[inline(always)]
+    pub(super) fn is_sample() -> bool {
+        OF_THREAD.with(|thread| {
+            let left = thread.turns_left.get() - 1;
+            thread.turns_left.set(left);
+            left == 0
+        })
+    }
+
+    pub(super) fn begin_sample() {
+        OF_THREAD.with(|thread| thread.turns_left.set(TURNS));
+    }
+
+    /// Channels begin with a cache line of 64 bytes.
+    #[inline(always)]
+    fn bit(address: usize) -> u32 {
+        1 << (address / 64 % 32)
+    }
+
+    #[inline(always)]
+    pub(super) fn may_own(address: usize) -> bool {
+        OF_THREAD.with(|thread| thread.own.get() & bit(address) != 0)
+    }
+
+    pub(super) fn note_own(address: usize) {
+        OF_THREAD.with(|thread| {
+            let own = thread.own.get() | bit(address);
+            thread.own.set(if own.count_ones() > MOST_BITS { bit(address) } else { own });
+        });
+    }
+}
+
+/// In a model those threads take part that have been given a number; for others each look would be a step more.
+#[cfg(loom)]
+pub(crate) mod thread {
+    use std::cell::Cell;
+
+    const UNNUMBERED: u16 = super::REVOKED - 1;
+
+    loom::thread_local! {
+        static NUMBER: Cell<u16> = Cell::new(UNNUMBERED);
+    }
+
+    pub(super) fn number() -> u16 {
+        NUMBER.with(Cell::get)
+    }
+
+    pub(super) fn numbered() -> Option<u16> {
+        (number() != UNNUMBERED).then(number)
+    }
+
+    pub(crate) fn set_number(number: u16) {
+        NUMBER.with(|cell| cell.set(number));
+    }
+
+    pub(super) fn is_sample() -> bool {
+        number() != UNNUMBERED
+    }
+
+    pub(super) fn begin_sample() {}
+
+    pub(super) fn may_own(_: usize) -> bool {
+        number() != UNNUMBERED
+    }
+
+    pub(super) fn note_own(_: usize) {}
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::channel::lock::Lock;
+    use std::cell::Cell;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Enough for a lock to become the caller's own.
+    const MANY: u32 = (FIRST_SAMPLES as u32 + 1) * TURNS as u32;
+
+    /// Not an atomic: turns are lost if two are inside.
+    fn count(lock: &Lock<Cell<u32>>, turns: u32) {
+        for _ in 0..turns {
+            let value = lock.lock();
+            value.set(value.get() + 1);
+        }
+    }
+
+    #[test]
+    fn a_lock_that_one_thread_uses_becomes_its_own_until_another_comes() {
+        crate::membarrier::register();
+        let lock = Lock::new(Cell::new(0));
+        count(&lock, TURNS as u32);
+        assert!(!lock.is_owned(), "after a few turns");
+        count(&lock, MANY);
+        assert_eq!(lock.is_owned(), crate::membarrier::is_available());
+        std::thread::scope(|scope| scope.spawn(|| count(&lock, 1)).join()).unwrap();
+        assert!(!lock.is_owned(), "after another's turn");
+        assert_eq!(lock.lock().get(), TURNS as u32 + MANY + 1);
+    }
+
+    #[test]
+    fn a_lock_that_two_threads_use_belongs_to_neither() {
+        crate::membarrier::register();
+        let lock = Lock::new(Cell::new(0));
+        for _ in 0..20 {
+            count(&lock, TURNS as u32);
+            std::thread::scope(|scope| scope.spawn(|| count(&lock, TURNS as u32)).join()).unwrap();
+        }
+        assert!(!lock.is_owned());
+    }
+
+    #[test]
+    fn a_thread_finds_its_own_locks_again_when_it_has_more_than_it_can_remember() {
+        crate::membarrier::register();
+        let locks: Vec<_> = (0..100).map(|_| Box::new(Lock::new(Cell::new(0)))).collect();
+        locks.iter().for_each(|lock| count(lock, MANY));
+        for _ in 0..3 {
+            locks.iter().for_each(|lock| count(lock, 1));
+        }
+        assert!(
+            locks
+                .iter()
+                .all(|lock| lock.is_owned() == crate::membarrier::is_available() && lock.lock().get() == MANY + 3)
+        );
+    }
+
+    /// The other comes at whatever moment: before, while, and after the lock is given away, and while its owner is in.
+    #[test]
+    fn no_turn_is_lost_when_locks_are_taken_from_threads_that_use_them() {
+        crate::membarrier::register();
+        let locks: Vec<_> = (0..if cfg!(miri) { 3 } else { 300 }).map(|_| Lock::new(Cell::new(0))).collect();
+        let (begin, done) = (Barrier::new(2), AtomicUsize::new(0));
+        let use_often = |(number, lock)| {
+            begin.wait();
+            let mut turns = 0;
+            while done.load(Ordering::Relaxed) <= number {
+                count(lock, 1);
+                turns += 1;
+            }
+            turns
+        };
+        let turns: Vec<u32> = std::thread::scope(|scope| {
+            let often = scope.spawn(|| locks.iter().enumerate().map(use_often).collect());
+            for lock in &locks {
+                begin.wait();
+                // Mostly about as long as it takes until the lock is given away.
+                for _ in 0..crate::park::random() % (4 * MANY) {
+                    std::hint::spin_loop();
+                }
+                count(lock, 10);
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            often.join().unwrap()
+        });
+        assert!(locks.iter().zip(turns).all(|(lock, turns)| lock.lock().get() == turns + 10));
+        let revoked = locks.iter().filter(|lock| lock.was_revoked()).count();
+        assert!(revoked > 0 || !crate::membarrier::is_available(), "no lock had an owner when the other came");
+    }
+}
