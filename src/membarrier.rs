@@ -13,32 +13,28 @@ use std::time::Duration;
 const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
 const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 
-static REGISTERED: AtomicBool = AtomicBool::new(false);
+static AVAILABLE: AtomicBool = AtomicBool::new(false);
 
 fn membarrier(command: libc::c_int) -> bool {
     // SAFETY: no pointers.
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
-/// Asks the system for it, once. With other threads about this may take milliseconds: it belongs to where a runtime starts.
+/// Asks the system for it. With other threads about this may take milliseconds: it belongs to where a runtime starts.
 pub(crate) fn register() {
     // miri has no such call, and keeps stores back as long as it pleases.
     if !cfg!(miri) && !is_available() && membarrier(REGISTER_PRIVATE_EXPEDITED) {
-        REGISTERED.store(true, Ordering::Release);
+        AVAILABLE.store(true, Ordering::Release);
     }
 }
 
-/// Whether [`everywhere`] may be relied upon. Not before somebody has registered.
+/// Whether it is wise to begin what will need [`everywhere`]. Not before somebody has registered.
 pub(crate) fn is_available() -> bool {
-    REGISTERED.load(Ordering::Acquire)
+    AVAILABLE.load(Ordering::Acquire)
 }
 
-/// A sequentially consistent fence on every thread of the process.
-///
-/// # Panics
-/// If it is not available.
+/// A sequentially consistent fence on every thread of the process. It must have been available.
 pub(crate) fn everywhere() {
-    assert!(is_available(), "nobody has registered");
     if !membarrier(PRIVATE_EXPEDITED) {
         outlast_stores();
     }
@@ -48,5 +44,6 @@ pub(crate) fn everywhere() {
 /// store to itself for anything like as long as this, and one that was interrupted meanwhile has none left.
 #[cold]
 fn outlast_stores() {
+    AVAILABLE.store(false, Ordering::Release);
     std::thread::sleep(Duration::from_millis(20));
 }

@@ -2,7 +2,7 @@
 //!
 //! Goroutines that talk to each other mostly do so on one worker, and do not leave it. What they share is locked again and
 //! again by one thread, and a locked instruction is then all that the lock costs: 2 to 8 ns, by processor, beside the 3 of
-//! the rest of a buffered message. So a lock that one thread takes some thousand times, and nobody else, becomes *its own*:
+//! the rest of a buffered message. So a lock that one thread takes many thousand times, and nobody else, becomes *its own*:
 //! the thread says with a plain store that it is in, looks whether the lock is still its own, and says with a plain store
 //! that it is out. Whoever else wants the lock takes it back (*revokes*), with a fence on all threads (`membarrier.rs`), and
 //! it is an ordinary lock again. (Where a locked instruction takes 8 ns: buffered messages 23 → 7 ns, a rendezvous there and
@@ -18,17 +18,18 @@
 //! 4. A lock is given to a thread by the thread itself, inside, while the word is TAKEN: it stores `held` and `owner`, and
 //!    then OWNED into the word (Release). Whoever revokes that has read OWNED (Acquire), and so both.
 //! 5. The owner sees what those before it did, since it was inside when it got the lock, and nobody else has been since.
-//! 6. A lock is only ever given to one thread, and numbers of threads are not used again. Otherwise a thread could rest for
-//!    long between reading that it is the owner and storing `held`, and then turn away with a store that lets others in
-//!    while the next owner is.
+//! 6. A lock is only ever given to one thread, and numbers of threads are not used again: so `held` has one writer. (A thread
+//!    may rest for long between reading that it is the owner and storing TAKEN, and then turn away with a 0. With two writers
+//!    that 0 would go over the TAKEN of the next owner, who is in.)
 //!
 //! # What it costs others
-//! A fence takes some microseconds (13 here, while the other processor computes), as much as one or two thousand locked
-//! instructions. So a lock is given away only after 17 samples of its turns in a row were the same thread's, which is 4,000
-//! turns if it is the only one, and after a revocation after 251 (63,000): what revocations take stays a small part of what
-//! these turns took, whatever a program does. A thread counts its own turns, and does not touch the lock for it, nor to see
-//! that a lock is not its own: that is where another processor's cache line would have to come twice (to be read, and to be
-//! exchanged: messages between two workers took a fifth longer).
+//! A fence takes some microseconds (13 here, while the other processor computes), and interrupts each processor on which the
+//! program runs: as much as one or two thousand locked instructions. So a lock is given away only after [`FIRST_SAMPLES`] of
+//! its turns, of which each 251st is a sample, were the same thread's (16,000 turns, 100 µs and more), and after a
+//! revocation after [`NEXT_SAMPLES`] more (63,000): revocations take some per cent of a program's time if it provokes them,
+//! and a tenth or so of what it does with a channel that it gives up just then. A thread counts its own turns, and does not
+//! touch the lock for it, nor to see that a lock is not its own: that is where another processor's cache line would have to
+//! come twice (to be read, and to be exchanged: messages between two workers took a fifth longer).
 //!
 //! Known from Java's monitors (Russell and Detlefs, *Eliminating synchronization-related atomic operations with biased
 //! locking and bulk rebiasing*, OOPSLA 2006), where it was given up: a revocation stopped threads at safepoints, and most
@@ -44,7 +45,7 @@ use crate::atomics::{AtomicU8, AtomicU16, Ordering};
 /// One turn in so many of a thread is a sample. (A prime number: threads take several locks in turn.)
 const TURNS: u8 = 251;
 /// As many samples in a row of the same thread, and the lock is given away; and if it was revoked before.
-const FIRST_SAMPLES: u8 = if cfg!(loom) { 1 } else { 17 };
+const FIRST_SAMPLES: u8 = if cfg!(loom) { 1 } else { 64 };
 const NEXT_SAMPLES: u8 = if cfg!(loom) { 1 } else { 251 };
 
 /// In `owner`: nobody, and nobody has been.
@@ -60,7 +61,7 @@ pub(super) struct Bias {
     /// How many samples in a row were of the same thread. This and `last` are written inside.
     samples: AtomicU8,
     owner: AtomicU16,
-    /// The thread of the last sample.
+    /// The tag of the thread of the last sample.
     last: AtomicU16,
 }
 
@@ -85,7 +86,7 @@ impl Bias {
             return None;
         }
         let hint = self.held.load(Ordering::Relaxed);
-        // Something has interrupted this thread inside. (A signal handler, which must not; it waits for ever, as at any lock.)
+        // Something has interrupted this thread inside: a signal handler, which must not use channels, and waits for ever.
         if hint & TAKEN != 0 {
             return None;
         }
@@ -104,7 +105,8 @@ impl Bias {
         &self.held
     }
 
-    /// What is known without the lock, if it is the caller's own.
+    /// What is known without the lock, if it is the caller's own. (Nobody else believes it, and the owner's turns are in order
+    /// with its looks anyhow. Whoever takes the lock comes after a fence on all threads, and so after all of those turns.)
     #[inline]
     pub(super) fn hint(&self) -> u8 {
         let is_own = self.owner.load(Ordering::Relaxed) == thread::number();
@@ -115,46 +117,49 @@ impl Bias {
     /// owner, and has to say OWNED in the word.
     #[inline(always)]
     pub(super) fn count_turn(&self) -> bool {
-        thread::is_sample() && self.sample()
+        thread::take_turn() && self.sample()
     }
 
     #[cold]
     #[inline(never)]
     fn sample(&self) -> bool {
         thread::begin_sample();
-        let (owner, thread) = (self.owner.load(Ordering::Relaxed), thread::number());
-        let is_same = self.last.load(Ordering::Relaxed) == thread;
+        let is_same = self.last.load(Ordering::Relaxed) == thread::tag();
         let samples = if is_same { self.samples.load(Ordering::Relaxed).saturating_add(1) } else { 1 };
         self.samples.store(samples, Ordering::Relaxed);
-        self.last.store(thread, Ordering::Relaxed);
+        self.last.store(thread::tag(), Ordering::Relaxed);
+        let owner = self.owner.load(Ordering::Relaxed);
         let is_due = match owner {
             NOBODY => samples >= FIRST_SAMPLES,
-            _ => owner == thread | REVOKED && samples >= NEXT_SAMPLES,
+            _ => owner == thread::number() | REVOKED && samples >= NEXT_SAMPLES,
         };
         if !is_due || !fence::is_available() {
             return false;
         }
         let Some(thread) = thread::numbered() else { return false };
+        // Each time is paid for by turns of its own.
+        self.samples.store(0, Ordering::Relaxed);
         self.enter_as(thread);
         true
     }
 
-    /// The caller has wiped OWNED out of the word. Returns whether the lock is its own: it had forgotten, and is in as the
-    /// owner, as after `count_turn`. Otherwise the owner is out, and stays out.
+    /// The caller has wiped OWNED out of the word. If the lock is its own, which it had forgotten, it is in as the owner, as
+    /// after `count_turn`; returns the hint that was left behind. Otherwise the owner is out, and stays out.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_back(&self, wait: impl Fn()) -> bool {
+    pub(super) fn take_back(&self, wait: impl Fn()) -> Option<u8> {
         let owner = self.owner.load(Ordering::Relaxed);
-        if owner == thread::number() && self.held.load(Ordering::Relaxed) & TAKEN == 0 {
+        let hint = self.held.load(Ordering::Relaxed);
+        if owner == thread::number() && hint & TAKEN == 0 {
             self.enter_as(owner);
-            return true;
+            return Some(hint);
         }
         self.owner.store(owner | REVOKED, Ordering::Relaxed);
         fence::heavy();
         while self.held.load(Ordering::Acquire) & TAKEN != 0 {
             wait();
         }
-        false
+        None
     }
 
     /// The caller is inside by the word.
@@ -210,21 +215,29 @@ mod thread {
 
     /// The number of all threads that have not owned a lock.
     const UNNUMBERED: u16 = REVOKED - 1;
-    /// Beyond so many bits, `own` begins again.
-    const MOST_BITS: u32 = 12;
 
-    /// One word, since each wait looks at all thread-locals (`sched::scan`).
+    /// One word, since each wait looks at all thread-locals for addresses on its stack (`sched::scan`). This one it cannot take
+    /// for an address: the upper half is at least 0x10000, as turns are left.
+    #[repr(C, align(8))]
     struct OfThread {
         /// A bit for each lock that is this thread's own, by its address: others may have the same, and those that it has
-        /// forgotten it finds again by their words.
+        /// forgotten it finds again by their words. It forgets them all at each sample, so that bits are of locks in use.
         own: Cell<u32>,
         number: Cell<u16>,
         turns_left: Cell<u8>,
     }
 
+    const _: () = assert!(size_of::<OfThread>() == 8 && std::mem::offset_of!(OfThread, turns_left) == 6);
+
     thread_local! {
         static OF_THREAD: OfThread =
             const { OfThread { own: Cell::new(0), number: Cell::new(UNNUMBERED), turns_left: Cell::new(TURNS) } };
+    }
+
+    /// What tells threads apart well enough for samples.
+    pub(super) fn tag() -> u16 {
+        let address = OF_THREAD.with(|thread| std::ptr::from_ref(thread).addr() as u64);
+        (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
     }
 
     #[inline(always)]
@@ -232,7 +245,7 @@ mod thread {
         OF_THREAD.with(|thread| thread.number.get())
     }
 
-    /// The caller's number, now if not before. `None`: all 32,766 have been given out.
+    /// The caller's number, now if not before. `None`: all 32,766 have been given out, and no more threads own locks.
     pub(super) fn numbered() -> Option<u16> {
         static NEXT: AtomicU16 = AtomicU16::new(1);
         if number() == UNNUMBERED {
@@ -243,9 +256,9 @@ mod thread {
         Some(number())
     }
 
-    /// Whether this turn is one. If so, `begin_sample` comes next.
+    /// Whether this turn is a sample. If so, `begin_sample` comes next.
     #[inline(always)]
-    pub(super) fn is_sample() -> bool {
+    pub(super) fn take_turn() -> bool {
         OF_THREAD.with(|thread| {
             let left = thread.turns_left.get() - 1;
             thread.turns_left.set(left);
@@ -254,7 +267,10 @@ mod thread {
     }
 
     pub(super) fn begin_sample() {
-        OF_THREAD.with(|thread| thread.turns_left.set(TURNS));
+        OF_THREAD.with(|thread| {
+            thread.turns_left.set(TURNS);
+            thread.own.set(0);
+        });
     }
 
     /// Channels begin with a cache line of 64 bytes.
@@ -269,10 +285,7 @@ mod thread {
     }
 
     pub(super) fn note_own(address: usize) {
-        OF_THREAD.with(|thread| {
-            let own = thread.own.get() | bit(address);
-            thread.own.set(if own.count_ones() > MOST_BITS { bit(address) } else { own });
-        });
+        OF_THREAD.with(|thread| thread.own.set(thread.own.get() | bit(address)));
     }
 }
 
@@ -285,11 +298,14 @@ pub(crate) mod thread {
 
     loom::thread_local! {
         static NUMBER: Cell<u16> = Cell::new(UNNUMBERED);
+        static FORGETS: Cell<bool> = Cell::new(false);
     }
 
     pub(super) fn number() -> u16 {
         NUMBER.with(Cell::get)
     }
+
+    pub(super) use number as tag;
 
     pub(super) fn numbered() -> Option<u16> {
         (number() != UNNUMBERED).then(number)
@@ -299,14 +315,19 @@ pub(crate) mod thread {
         NUMBER.with(|cell| cell.set(number));
     }
 
-    pub(super) fn is_sample() -> bool {
+    pub(super) fn take_turn() -> bool {
         number() != UNNUMBERED
     }
 
     pub(super) fn begin_sample() {}
 
+    /// The caller does not know its own locks at its next turn.
+    pub(crate) fn forget() {
+        FORGETS.with(|cell| cell.set(true));
+    }
+
     pub(super) fn may_own(_: usize) -> bool {
-        number() != UNNUMBERED
+        number() != UNNUMBERED && !FORGETS.with(|cell| cell.replace(false))
     }
 
     pub(super) fn note_own(_: usize) {}
@@ -335,7 +356,7 @@ mod tests {
     fn a_lock_that_one_thread_uses_becomes_its_own_until_another_comes() {
         crate::membarrier::register();
         let lock = Lock::new(Cell::new(0));
-        count(&lock, TURNS as u32);
+        count(&lock, u32::from(TURNS));
         assert!(!lock.is_owned(), "after a few turns");
         count(&lock, MANY);
         assert_eq!(lock.is_owned(), crate::membarrier::is_available());
@@ -348,17 +369,42 @@ mod tests {
     fn a_lock_that_two_threads_use_belongs_to_neither() {
         crate::membarrier::register();
         let lock = Lock::new(Cell::new(0));
-        for _ in 0..20 {
-            count(&lock, TURNS as u32);
-            std::thread::scope(|scope| scope.spawn(|| count(&lock, TURNS as u32)).join()).unwrap();
+        let mut others = 0;
+        let (to_other, turns) = std::sync::mpsc::channel();
+        let (done, from_other) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let lock = &lock;
+            scope.spawn(move || turns.iter().try_for_each(|turns| done.send(count(lock, turns))));
+            while others < 2 * MANY {
+                count(lock, u32::from(TURNS));
+                to_other.send(u32::from(TURNS)).unwrap();
+                from_other.recv().unwrap();
+                others += u32::from(TURNS);
+            }
+            drop(to_other);
+        });
+        assert!(!lock.is_owned() && !lock.was_revoked());
+    }
+
+    /// Another that comes now and then, and of whom there is never a sample.
+    #[test]
+    fn each_time_that_a_lock_is_given_away_is_paid_for_by_many_turns() {
+        crate::membarrier::register();
+        let lock = Lock::new(Cell::new(0));
+        let (mut turns, mut given) = (0, 0);
+        while turns < 10 * MANY {
+            count(&lock, 500);
+            turns += 500;
+            given += u32::from(lock.is_owned());
+            std::thread::scope(|scope| scope.spawn(|| count(&lock, 1)).join()).unwrap();
         }
-        assert!(!lock.is_owned());
+        assert!(given <= 1 + turns / (u32::from(NEXT_SAMPLES) * u32::from(TURNS)), "{given} times in {turns} turns");
     }
 
     #[test]
     fn a_thread_finds_its_own_locks_again_when_it_has_more_than_it_can_remember() {
         crate::membarrier::register();
-        let locks: Vec<_> = (0..100).map(|_| Box::new(Lock::new(Cell::new(0)))).collect();
+        let locks: Vec<_> = (0..100).map(|_| Lock::new(Cell::new(0))).collect();
         locks.iter().for_each(|lock| count(lock, MANY));
         for _ in 0..3 {
             locks.iter().for_each(|lock| count(lock, 1));

@@ -14,8 +14,8 @@
 //! Who leaves the lock may leave a hint in its word ([`Guard::leave_behind`]): bits that say something of the value as it is
 //! then. Whoever takes the lock next wipes them out as he takes it, and so they are true as long as they are there: the
 //! value changes only under the lock. Reading one ([`Lock::hint`]) is as good as taking the lock, looking, and leaving it:
-//! both are SeqCst, so that all see such looks and the locks' turns in one order. It costs those nothing who neither
-//! leave hints nor read them.
+//! both are SeqCst, so that all see such looks and the locks' turns in one order. (Of a lock that is a thread's own only the
+//! owner knows anything without taking it.) It costs those nothing who neither leave hints nor read them.
 //!
 //! # Threads of their own
 //! A lock that only one thread uses becomes that thread's, and costs it no locked instruction any more: `bias.rs`.
@@ -84,8 +84,9 @@ impl<T> Lock<T> {
         let mut hint = self.swap_taken();
         let mut is_own = false;
         if hint & (TAKEN | OWNED) != 0 {
-            is_own = self.lock_slowly(hint);
-            hint = 0;
+            let found = self.lock_slowly(hint);
+            is_own = found.is_some();
+            hint = found.unwrap_or(0);
         }
         let mut left_at = &self.word;
         if is_own || self.bias.count_turn() {
@@ -96,8 +97,8 @@ impl<T> Lock<T> {
         (Guard { lock: self, left_at, hint: 0, _quiet: quiet }, hint)
     }
 
-    /// Writes TAKEN, and says what was there. The caller has the lock unless that was TAKEN, too, and once it has revoked it
-    /// if it was OWNED.
+    /// Writes TAKEN, and says what was there. Then the lock is the caller's; but if that was TAKEN, too, it has to wait, and if
+    /// it was OWNED, to take it back from the owner.
     #[cfg(not(loom))]
     #[inline(always)]
     fn swap_taken(&self) -> u8 {
@@ -137,10 +138,11 @@ impl<T> Lock<T> {
         self.bias.was_revoked()
     }
 
-    /// After an exchange that found the lock taken, or owned.
+    /// After an exchange that found the lock taken, or owned. If it is the caller's own, it is in as the owner, and gets the
+    /// hint that it has left behind.
     #[cold]
     #[inline(never)]
-    fn lock_slowly(&self, mut found: u8) -> bool {
+    fn lock_slowly(&self, mut found: u8) -> Option<u8> {
         const SPINS: u32 = if cfg!(loom) { 1 } else { 7 };
         let round = Cell::new(u32::from(self.first_wait.load(Ordering::Relaxed)));
         let wait = || {
@@ -158,7 +160,7 @@ impl<T> Lock<T> {
                 found = self.swap_taken();
             }
         }
-        found == OWNED && self.bias.take_back(wait)
+        if found == OWNED { self.bias.take_back(wait) } else { None }
     }
 }
 

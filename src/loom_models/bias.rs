@@ -1,7 +1,7 @@
 //! The models of `channel::bias`: a lock that is a thread's own lets nobody else in, whoever wants it, and when.
 
 use super::{bounded_model, model};
-use crate::channel::bias::thread::set_number;
+use crate::channel::bias::thread::{forget, set_number};
 use crate::channel::lock::Lock;
 use crate::channel::{Select, bounded, unbounded};
 use loom::cell::UnsafeCell;
@@ -80,6 +80,25 @@ fn bias_returns_to_the_owner_after_a_revocation() {
         count(&counter);
         owner.join().unwrap();
         assert_eq!(count(&counter), 7);
+    });
+}
+
+/// It finds by the word that the lock is its own, or no longer.
+#[test]
+fn bias_is_found_again_by_an_owner_that_has_forgotten() {
+    model(|| {
+        let counter = counter();
+        let other = Arc::clone(&counter);
+        let owner = thread::spawn(move || {
+            set_number(1);
+            count(&other);
+            count(&other);
+            forget();
+            count(&other);
+        });
+        count(&counter);
+        owner.join().unwrap();
+        assert_eq!(count(&counter), 5);
     });
 }
 
