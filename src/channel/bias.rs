@@ -374,7 +374,12 @@ mod tests {
         let (done, from_other) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let lock = &lock;
-            scope.spawn(move || turns.iter().try_for_each(|turns| done.send(count(lock, turns))));
+            scope.spawn(move || {
+                for turns in turns {
+                    count(lock, turns);
+                    done.send(()).unwrap();
+                }
+            });
             while others < 2 * MANY {
                 count(lock, u32::from(TURNS));
                 to_other.send(u32::from(TURNS)).unwrap();
