@@ -16,6 +16,8 @@ pub struct Job {
     pub warm_up: usize,
     /// Worker threads, where the job has an opinion.
     pub workers: Option<usize>,
+    /// Memory that is to be at hand when a round begins: what the system needs that needs most.
+    pub gib: usize,
     pub outputs: &'static [Output],
 }
 
@@ -24,7 +26,11 @@ const fn nanoseconds(name: &'static str) -> Output {
 }
 
 const fn job(name: &'static str, count: usize, warm_up: usize, outputs: &'static [Output]) -> Job {
-    Job { name, count, warm_up, workers: None, outputs }
+    Job { name, count, warm_up, workers: None, gib: 1, outputs }
+}
+
+const fn in_much_memory(job: Job) -> Job {
+    Job { gib: 6, ..job }
 }
 
 const fn on_one_worker(job: Job) -> Job {
@@ -60,12 +66,12 @@ pub const JOBS: &[Job] = &[
     plain!("sieve", 100_000, 10_000),
     plain!("par_map_1m", 1_000_000, 100_000),
     job("sleepers_100k", 100_000, 0, &[Output { name: "sleepers_100k", unit: "ns altogether" }]),
-    job(
+    in_much_memory(job(
         "park_1m",
         1_000_000,
         0,
         &[nanoseconds("park_1m_start"), Output { name: "park_1m_bytes", unit: "bytes" }, nanoseconds("park_1m_wake")],
-    ),
+    )),
     job(
         "wake_latency",
         20_000,

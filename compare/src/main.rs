@@ -9,6 +9,7 @@ mod lisle;
 mod machine;
 mod machine_jobs;
 mod may_jobs;
+mod memory;
 mod plot;
 mod rayon_jobs;
 mod report;
