@@ -11,8 +11,8 @@ use std::time::Instant;
 
 pub fn program(job: &str) -> Program {
     match job {
-        "ping_pong" => Fewer(20, |n| ping_pong(n, false)),
-        "ping_pong_apart" => Fewer(5, |n| ping_pong(n, true)),
+        "ping_pong" => Fewer(50, |n| ping_pong(n, false)),
+        "ping_pong_apart" => Fewer(50, |n| ping_pong(n, true)),
         "chan128_1_1" | "threads128" => Run(one_to_one),
         "chan128_4_4" => Fewer(4, |n| four_to_four(128, n)),
         "chan0_4_4" => Fewer(20, |n| four_to_four(0, n)),

@@ -2,7 +2,7 @@
 //! has no such channel (no buffer): flume.
 
 use crate::pin;
-use crate::program::Program::{self, Run, Skip};
+use crate::program::Program::{self, Fewer, Run, Skip};
 use crate::work::*;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{race, yield_now};
@@ -26,7 +26,7 @@ pub fn program(job: &str) -> Program {
         "yield" => run!(yield_two),
         "park_unpark" => Skip("its tasks have wakers, but nothing that keeps a wake-up for later"),
         "ping_pong" => run!(ping_pong),
-        "ping_pong_apart" => Run(ping_pong_apart),
+        "ping_pong_apart" => Fewer(50, ping_pong_apart),
         "chan128_1_1" => run!(one_to_one),
         "chan128_4_4" => run!(four_to_four),
         "chan0_4_4" => run!(four_to_four_unbuffered),

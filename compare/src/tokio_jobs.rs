@@ -2,7 +2,7 @@
 //! receivers, no buffer), the crates that its users take: async-channel and flume.
 
 use crate::pin;
-use crate::program::Program::{self, Run, Skip};
+use crate::program::Program::{self, Fewer, Run, Skip};
 use crate::work::*;
 use std::hint::black_box;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ pub fn program(job: &str) -> Program {
         "yield" => run!(yield_two),
         "park_unpark" => run!(park_unpark),
         "ping_pong" => run!(ping_pong),
-        "ping_pong_apart" => Run(ping_pong_apart),
+        "ping_pong_apart" => Fewer(50, ping_pong_apart),
         "chan128_1_1" => run!(one_to_one),
         "chan128_4_4" => run!(four_to_four),
         "chan0_4_4" => run!(four_to_four_unbuffered),
