@@ -64,6 +64,47 @@ fn scoped_thread_locals_nest_when_the_pointee_lies_on_another_goroutines_stack()
     assert!(runtime.metrics().thread_local_hits >= 3);
 }
 
+/// Pointees on their own stack or on another's, and wake-ups from outside in either order, for goroutines that park twice.
+#[test]
+fn two_goroutines_in_scoped_thread_locals_end_well_in_every_order() {
+    for (own, first) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)] {
+        let runtime = common::one_worker();
+        let (to_waker, handles) = mpsc::channel::<[lisle::Goroutine; 2]>();
+        let waker = std::thread::spawn(move || {
+            let handles = handles.recv().unwrap();
+            (0..2).for_each(|turn| handles[first ^ turn].unpark());
+            handles
+        });
+        let seen = runtime.run(move || {
+            let outer = [1_u32, 2];
+            let seen = std::sync::Mutex::new(Vec::new());
+            lisle::scope(|s| {
+                let [a, b] = [0, 1].map(|index| {
+                    let (outer, seen) = (&outer, &seen);
+                    s.go(move || {
+                        let inner = outer[index] + 10;
+                        let value = if own >> index & 1 == 1 { &inner } else { &outer[index] };
+                        CURRENT.set(value, || {
+                            lisle::park();
+                            CURRENT.with(|current| assert_eq!(current, value));
+                            lisle::time::sleep(Duration::from_micros(100));
+                            CURRENT.with(|current| assert_eq!(current, value));
+                        });
+                        assert!(!CURRENT.is_set());
+                        seen.lock().unwrap().push(*value);
+                    })
+                });
+                to_waker.send([a.goroutine().clone(), b.goroutine().clone()]).unwrap();
+            });
+            assert!(!CURRENT.is_set());
+            seen.into_inner().unwrap()
+        });
+        waker.join().unwrap();
+        let expected = [0, 1].map(|index| index + 1 + 10 * (own >> index & 1));
+        assert!(seen == expected || seen == [expected[1], expected[0]], "own {own}, first {first}: {seen:?}");
+    }
+}
+
 #[test]
 fn the_report_names_the_thread_local_and_the_goroutine() {
     let test = "the_report_names_the_thread_local_and_the_goroutine";
