@@ -117,7 +117,9 @@ impl Field {
                 }
                 // The one before has ended, but the kernel may still be tearing down its memory.
                 std::thread::sleep(SETTLE);
-                crate::memory::make_present(job.gib);
+                if round.count >= job.count {
+                    crate::memory::make_present(job.gib);
+                }
                 match child::run(system, job, round) {
                     Outcome::Measured { values, instructions } => samples.rounds.push((values, instructions)),
                     Outcome::None(why) => samples.skipped = Some(why),

@@ -405,4 +405,3 @@ fn keep_house(scheduler: &Arc<Scheduler>) {
         scheduler.inject(g);
     }
 }
-
