@@ -1,13 +1,13 @@
 //! One side of a protocol pays for the fences of both: `membarrier` (Linux 4.14), a fence on every thread of the process.
 //!
-//! Where one side runs all the time and the other hardly ever, the former uses plain loads and stores, with a compiler
-//! fence between its store and its load, and the latter calls [`everywhere`] between its own. Then, as if both had a
+//! Where one side runs all the time and the other hardly ever, the former uses plain loads and stores, with [`here`]
+//! between its store and its load, and the latter calls [`everywhere`] between its own. Then, as if both had a
 //! sequentially consistent fence, at least one sees what the other has stored. A call takes some microseconds (13 where it
 //! interrupts another processor of a virtual machine).
 //!
 //! The idea and its name, the asymmetric fence, are known from folly and liburcu.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 use std::time::Duration;
 
 const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
@@ -33,7 +33,13 @@ pub(crate) fn is_available() -> bool {
     AVAILABLE.load(Ordering::Acquire)
 }
 
-/// A sequentially consistent fence on every thread of the process. It must have been available.
+/// The side that runs all the time. It costs nothing: only the compiler is to keep the order.
+#[inline(always)]
+pub(crate) fn here() {
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// The other side: a sequentially consistent fence on every thread of the process. It must have been available.
 pub(crate) fn everywhere() {
     if !membarrier(PRIVATE_EXPEDITED) {
         outlast_stores();

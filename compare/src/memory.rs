@@ -26,6 +26,5 @@ pub fn make_present(gib: usize) {
 
 fn available() -> usize {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok()).map_or(0, |kib| kib * 1024)
+    crate::work::bytes_of("MemAvailable:", &meminfo).unwrap_or(0)
 }

@@ -20,9 +20,13 @@ pub fn workers() -> usize {
 /// VmRSS + VmPTE of this process, in bytes.
 pub fn memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
-    let kib = |line: &str| line.split_whitespace().nth(1)?.parse::<usize>().ok();
-    let wanted = |line: &&str| line.starts_with("VmRSS:") || line.starts_with("VmPTE:");
-    status.lines().filter(wanted).filter_map(kib).sum::<usize>() * 1024
+    ["VmRSS:", "VmPTE:"].iter().filter_map(|name| bytes_of(name, &status)).sum()
+}
+
+/// What a file of the kernel's says in KiB beside this name.
+pub fn bytes_of(name: &str, text: &str) -> Option<usize> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.split_whitespace().next()?.parse::<usize>().ok().map(|kib| kib * 1024)
 }
 
 /// The values of `park_1m`: what a start took, what a waiting one takes, what a wake-up took.

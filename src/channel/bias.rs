@@ -92,7 +92,7 @@ impl Bias {
         }
         self.held.store(TAKEN, Ordering::Relaxed);
         // Pairs with the fence in `take_back`.
-        fence::light();
+        fence::here();
         if self.owner.load(Ordering::Relaxed) == thread {
             return Some(hint);
         }
@@ -124,10 +124,11 @@ impl Bias {
     #[inline(never)]
     fn sample(&self) -> bool {
         thread::begin_sample();
-        let is_same = self.last.load(Ordering::Relaxed) == thread::tag();
+        let tag = thread::tag();
+        let is_same = self.last.load(Ordering::Relaxed) == tag;
         let samples = if is_same { self.samples.load(Ordering::Relaxed).saturating_add(1) } else { 1 };
         self.samples.store(samples, Ordering::Relaxed);
-        self.last.store(thread::tag(), Ordering::Relaxed);
+        self.last.store(tag, Ordering::Relaxed);
         let owner = self.owner.load(Ordering::Relaxed);
         let is_due = match owner {
             NOBODY => samples >= FIRST_SAMPLES,
@@ -155,7 +156,7 @@ impl Bias {
             return Some(hint);
         }
         self.owner.store(owner | REVOKED, Ordering::Relaxed);
-        fence::heavy();
+        fence::everywhere();
         while self.held.load(Ordering::Acquire) & TAKEN != 0 {
             wait();
         }
@@ -180,17 +181,9 @@ impl Bias {
 }
 
 #[cfg(not(loom))]
-mod fence {
-    pub(super) use crate::membarrier::{everywhere as heavy, is_available};
-    use std::sync::atomic::{Ordering, compiler_fence};
+use crate::membarrier as fence;
 
-    #[inline(always)]
-    pub(super) fn light() {
-        compiler_fence(Ordering::SeqCst);
-    }
-}
-
-/// Between two real fences there is the same order as between a light one and a heavy one.
+/// Between two real fences there is the same order as between its two sides.
 #[cfg(loom)]
 mod fence {
     use crate::atomics::{Ordering, fence};
@@ -199,11 +192,11 @@ mod fence {
         true
     }
 
-    pub(super) fn light() {
+    pub(super) fn here() {
         fence(Ordering::SeqCst);
     }
 
-    pub(super) use light as heavy;
+    pub(super) use here as everywhere;
 }
 
 /// What a thread knows of itself.

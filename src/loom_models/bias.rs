@@ -26,17 +26,22 @@ fn count(counter: &Counter) -> u32 {
     })
 }
 
+/// A thread that may own the lock.
+fn user(number: u16, counter: &Arc<Counter>, turns: u32) -> thread::JoinHandle<()> {
+    let counter = Arc::clone(counter);
+    thread::spawn(move || {
+        set_number(number);
+        for _ in 0..turns {
+            count(&counter);
+        }
+    })
+}
+
 #[test]
 fn bias_lets_the_owner_or_another_in() {
     model(|| {
         let counter = counter();
-        let other = Arc::clone(&counter);
-        let owner = thread::spawn(move || {
-            set_number(1);
-            for _ in 0..3 {
-                count(&other);
-            }
-        });
+        let owner = user(1, &counter, 3);
         count(&counter);
         owner.join().unwrap();
         assert_eq!(count(&counter), 5);
@@ -48,16 +53,7 @@ fn bias_lets_the_owner_or_another_in() {
 fn bias_is_revoked_by_one_of_several() {
     bounded_model(1, || {
         let counter = counter();
-        let others: Vec<_> = [1, 2]
-            .map(|number| {
-                let counter = Arc::clone(&counter);
-                thread::spawn(move || {
-                    set_number(number);
-                    count(&counter);
-                    count(&counter);
-                })
-            })
-            .into();
+        let others = [1, 2].map(|number| user(number, &counter, 2));
         count(&counter);
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(count(&counter), 6);
@@ -69,13 +65,7 @@ fn bias_is_revoked_by_one_of_several() {
 fn bias_returns_to_the_owner_after_a_revocation() {
     bounded_model(2, || {
         let counter = counter();
-        let other = Arc::clone(&counter);
-        let owner = thread::spawn(move || {
-            set_number(1);
-            for _ in 0..4 {
-                count(&other);
-            }
-        });
+        let owner = user(1, &counter, 4);
         count(&counter);
         count(&counter);
         owner.join().unwrap();

@@ -37,7 +37,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -260,8 +260,8 @@ impl WorkerShared {
     #[inline]
     fn end_of_running(&self) {
         self.running.store(std::ptr::null_mut(), Ordering::Relaxed);
-        // Pairs with the membarrier in `inspect_running`.
-        compiler_fence(Ordering::SeqCst);
+        // Pairs with the fence in `inspect_running`.
+        membarrier::here();
         if self.inspected.load(Ordering::Relaxed) > 0 {
             self.wait_for_inspection();
         }
