@@ -627,18 +627,18 @@ pub(crate) fn pause(pauses: u32) {
     (0..pauses).for_each(|_| std::hint::spin_loop());
 }
 
-/// Spins until `done`, for a little while, with so many of the processor's pauses between looks. Returns whether it is.
+/// Spins until `done`, for a little while. Returns whether it is.
 /// Those whom others wake meanwhile are not kept waiting.
-pub(crate) fn spin_until(pauses: u32, done: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
     Worker::with_current(|worker| {
-        for _ in 0..SPINS / pauses {
+        for _ in 0..SPINS {
             if done() {
                 return true;
             }
             if worker.is_some_and(|worker| worker.shared.has_deliveries()) {
                 return false;
             }
-            pause(pauses);
+            std::hint::spin_loop();
         }
         false
     })

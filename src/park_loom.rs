@@ -140,7 +140,7 @@ pub(crate) fn pause(_pauses: u32) {
     loom::thread::yield_now();
 }
 
-pub(crate) fn spin_until(_pauses: u32, done: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
     loom::thread::yield_now();
     done()
 }

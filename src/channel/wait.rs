@@ -190,7 +190,7 @@ impl Wait {
     /// Not if somebody has become able to use the thread since it was armed.
     #[cold]
     fn spin_out(&self) {
-        if !may_spin(true) || !spin_until(1, || self.verdict().is_some()) {
+        if !may_spin(true) || !spin_until(|| self.verdict().is_some()) {
             // From now on the verdict brings a wake-up; or it has come in this moment.
             let stop = |word| is_spinning(word).then_some(word & !SPINNING);
             let _ = self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, stop);
