@@ -600,9 +600,9 @@ impl Worker {
         let now = crate::clock::now();
         loop {
             let due = self.timers.borrow_mut().pop_due(now);
-            match due {
-                Some(g) => self.unpark_local(&g),
-                None => return self.publish_next_timer(),
+            for g in due {
+                let Some(g) = g else { return self.publish_next_timer() };
+                self.unpark_local(&g);
             }
         }
     }
