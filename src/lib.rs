@@ -81,6 +81,7 @@ not_under_loom! {
     mod local;
     mod membarrier;
     mod metrics;
+    mod of_thread;
     pub mod parallel;
     mod park;
     mod poll;

@@ -32,6 +32,7 @@
 //! instructions for each park, and what it serialises cannot happen to a goroutine that never migrates.
 
 use crate::observe::{self, Op};
+use crate::of_thread::{OfThread, of_thread};
 use crate::random::splitmix64;
 use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
 use crate::sched::keep_thread;
@@ -293,17 +294,18 @@ pub(crate) fn random() -> u32 {
     })
 }
 
+/// A thread that is done has no state any more, and gets by without chance.
 fn random_of_thread() -> u32 {
-    thread_local! {
-        static STATE: Cell<u64> = const { Cell::new(0) };
-    }
-    let mut state = STATE.get();
-    if state == 0 {
-        state = STATE.with(|state| std::ptr::from_ref(state).addr()) as u64 ^ (u64::from(std::process::id()) << 32);
-    }
-    let number = splitmix64(&mut state);
-    STATE.set(state);
-    (number >> 32) as u32
+    let next = |mine: &OfThread| {
+        let mut state = mine.random.get();
+        if state == 0 {
+            state = std::ptr::from_ref(mine).addr() as u64 ^ (u64::from(std::process::id()) << 32);
+        }
+        let number = splitmix64(&mut state);
+        mine.random.set(state);
+        (number >> 32) as u32
+    };
+    of_thread(next).unwrap_or(0)
 }
 
 /// Whether the running goroutine is unwinding because of `exit`.
@@ -656,11 +658,12 @@ impl Drop for ThreadSelf {
     }
 }
 
-struct FreeThreadSelf;
+/// What each thread has: frees its stand-in, if there is one, when the thread is done.
+#[derive(Default)]
+pub(crate) struct FreeThreadSelf;
 
 thread_local! {
     static THREAD_SELF: Cell<*const ThreadSelf> = const { Cell::new(std::ptr::null()) };
-    static FREE_THREAD_SELF: FreeThreadSelf = const { FreeThreadSelf };
 }
 
 impl Drop for FreeThreadSelf {
@@ -684,7 +687,7 @@ fn thread_self() -> &'static ThreadSelf {
     let this: &'static ThreadSelf = Box::leak(Box::new(new_thread_self()));
     THREAD_SELF.set(this);
     // If this fails, the thread's destructors have run already, and the stand-in is leaked.
-    let _ = FREE_THREAD_SELF.try_with(|_| ());
+    let _ = of_thread(|_| ());
     this
 }
 

@@ -2,6 +2,7 @@
 
 use crate::goroutine::Goroutine;
 use crate::observe::{self, Op};
+use crate::of_thread::of_thread;
 use crate::park::{WaitReason, Waiter};
 use crate::report::AbortOnUnwind;
 use crate::sched::g::GRef;
@@ -10,7 +11,6 @@ use crate::sched::worker::Worker;
 use crate::spawn::Builder;
 use crate::tsan;
 use std::any::Any;
-use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -35,16 +35,11 @@ pub(crate) struct ScopeData {
     pub(crate) parent: Option<Arc<ScopeData>>,
 }
 
-thread_local! {
-    /// The innermost scope that the thread has opened.
-    static INNERMOST: Cell<Option<Arc<ScopeData>>> = const { Cell::new(None) };
-}
-
 /// Makes `scope` the caller's innermost one, and returns the one that was it.
 fn replace_innermost(scope: Option<Arc<ScopeData>>) -> Option<Arc<ScopeData>> {
     Worker::with_current(|worker| match crate::park::running(worker) {
         Some((worker, g)) => g.pinned(worker).scope.replace(scope),
-        None => INNERMOST.try_with(|innermost| innermost.replace(scope)).ok().flatten(),
+        None => of_thread(|mine| mine.scope.replace(scope)).flatten(),
     })
 }
 

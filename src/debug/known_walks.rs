@@ -22,6 +22,7 @@
 
 use super::unwind::{Cache, Outcome, Registers, StackMemory, Step, Steps, table, unwind_by};
 use super::walk::{Addresses, MAX_FRAMES};
+use crate::of_thread::of_thread;
 use framehop::FrameAddress;
 use framehop::x86_64::UnwindRegsX86_64;
 use std::cell::{OnceCell, RefCell};
@@ -206,35 +207,18 @@ impl KnownWalks {
     }
 }
 
-/// What walks keep for each thread: in one place, since each word of a thread-local is looked at in each switch of goroutines.
-/// It lies elsewhere, since it has addresses of stacks in it, which thread-locals must not (`sched::scan`).
+/// What walks keep for each thread.
 #[derive(Default)]
-pub(super) struct OfThread {
+pub(crate) struct Walks {
     /// Where the thread's own stack lies.
     pub(super) bounds: OnceCell<Option<Range<usize>>>,
     known: RefCell<KnownWalks>,
 }
 
-/// Calls `f` with what is the calling thread's, unless the thread is done.
-#[inline(always)]
-pub(super) fn of_thread<R>(f: impl FnOnce(&OfThread) -> R) -> Option<R> {
-    thread_local! {
-        static OF_THREAD: OnceCell<Box<OfThread>> = const { OnceCell::new() };
-    }
-    let f = |cell: &OnceCell<Box<OfThread>>| {
-        if cell.get().is_none() {
-            // Not `get_or_init`: the allocator may be watched, and be here meanwhile.
-            let _ = cell.set(Box::default());
-        }
-        cell.get().map(|mine| f(mine))
-    };
-    OF_THREAD.try_with(f).ok().flatten()
-}
-
 /// Calls `f` with the walks of this thread, unless it is done, or does that already: its allocator may be watched, too.
 #[inline(always)]
 fn with<R>(f: impl FnOnce(&mut KnownWalks) -> R) -> Option<R> {
-    of_thread(|mine| mine.known.try_borrow_mut().ok().map(|mut known| f(&mut known))).flatten()
+    of_thread(|mine| mine.walks.known.try_borrow_mut().ok().map(|mut known| f(&mut known))).flatten()
 }
 
 /// Calls `f` with the calls under way at `from`, on a stack that ends at `end`, if they are known. `place`: see `walk::Here`.

@@ -3,9 +3,10 @@
 //! They lie flat in one shared text, `key NUL value NUL …`, so that a dump can copy them in one piece while their
 //! goroutine goes on.
 
+use crate::of_thread::{OfThread, of_thread as with_thread};
 use crate::sched::g::G;
 use crate::sched::worker::Worker;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, compiler_fence};
 
@@ -57,11 +58,6 @@ impl From<Option<Arc<str>>> for Text {
     }
 }
 
-thread_local! {
-    /// Those of a plain OS thread. (Not a `Text`: the scan looks at each word of a thread-local.)
-    static OF_THREAD: Cell<Option<Arc<str>>> = const { Cell::new(None) };
-}
-
 /// Those of the running goroutine, if it has any.
 #[inline]
 pub(crate) fn of(worker: &Worker, g: &G) -> Option<Arc<str>> {
@@ -71,12 +67,12 @@ pub(crate) fn of(worker: &Worker, g: &G) -> Option<Arc<str>> {
 /// Those of the calling thread, which runs no goroutine, if it has any.
 #[cold]
 pub(crate) fn of_thread() -> Option<Arc<str>> {
-    let copy = |labels: &Cell<Option<Arc<str>>>| {
-        let own = labels.take();
-        labels.set(own.clone());
+    let copy = |mine: &OfThread| {
+        let own = mine.labels.take();
+        mine.labels.set(own.clone());
         own
     };
-    OF_THREAD.try_with(copy).ok().flatten()
+    with_thread(copy).flatten()
 }
 
 /// Copies the bytes of those of `g`, which the caller has interrupted, into `out`: as many whole pairs as there is room
@@ -110,7 +106,7 @@ fn replace_own(place: &RefCell<Text>, labels: Text) -> Text {
 fn replace(labels: Text) -> Text {
     Worker::with_current(|worker| match crate::park::running(worker) {
         Some((worker, g)) => replace_own(&g.pinned(worker).labels, labels),
-        None => Text::from(OF_THREAD.try_with(|of_thread| of_thread.replace(labels.owner)).ok().flatten()),
+        None => Text::from(with_thread(|mine| mine.labels.replace(labels.owner)).flatten()),
     })
 }
 

@@ -92,7 +92,7 @@ mod copy;
 mod creator;
 pub(crate) mod dump;
 mod interrupt;
-mod known_walks;
+pub(crate) mod known_walks;
 pub(crate) mod labels;
 pub(crate) mod leaked;
 pub(crate) mod lock_order;

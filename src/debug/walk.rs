@@ -6,6 +6,7 @@
 
 use super::known_walks::{self, Notes};
 use super::unwind::{Cache, End, Outcome, Registers, StackMemory, here, refresh, unwind};
+use crate::of_thread::of_thread;
 #[cfg(feature = "pprof")]
 use crate::sched::g::G;
 use crate::sched::worker::Worker;
@@ -178,5 +179,5 @@ fn bounds_of_caller() -> Option<Range<usize>> {
 
 /// Where the calling thread's stack lies. To ask the system takes long, above all for the main thread: it is asked once.
 pub(crate) fn bounds_of_thread() -> Option<Range<usize>> {
-    known_walks::of_thread(|mine| mine.bounds.get_or_init(own_threads::bounds_of_current).clone()).flatten()
+    of_thread(|mine| mine.walks.bounds.get_or_init(own_threads::bounds_of_current).clone()).flatten()
 }
