@@ -4,11 +4,18 @@
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use std::ptr::null_mut;
 
-const GIB: usize = 1 << 30;
+/// What every job gets.
+const LEAST: usize = 1 << 30;
 
-/// Uses so many GiB, or half of what there is, and gives them back to the kernel, which then has them at hand.
-pub fn make_present(gib: usize) {
-    let bytes = (gib * GIB).min(available() / 2);
+/// Uses so much and a GiB more, or half of what there is, and gives it back to the kernel, which then has it at hand; and of
+/// that a GiB in huge pages, which may come from elsewhere, for who asks for those.
+pub fn make_present(bytes: usize) {
+    let half = available() / 2;
+    touch((bytes + LEAST).min(half), false);
+    touch(LEAST.min(half), true);
+}
+
+fn touch(bytes: usize, in_huge_pages: bool) {
     if bytes == 0 {
         return;
     }
@@ -18,7 +25,10 @@ pub fn make_present(gib: usize) {
         else {
             return;
         };
-        // Where it fails there is less at hand: that shows in the spread.
+        // Where these fail there is less at hand: that shows in the spread.
+        if in_huge_pages {
+            let _ = madvise(memory, bytes, Advice::LinuxHugepage);
+        }
         let _ = madvise(memory, bytes, Advice::LinuxPopulateWrite);
         munmap(memory, bytes).expect("it was mapped");
     }

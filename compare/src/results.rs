@@ -118,7 +118,7 @@ impl Field {
                 // The one before has ended, but the kernel may still be tearing down its memory.
                 std::thread::sleep(SETTLE);
                 if round.count >= job.count {
-                    crate::memory::make_present(job.gib);
+                    crate::memory::make_present(job.bytes_each * round.count);
                 }
                 match child::run(system, job, round) {
                     Outcome::Measured { values, instructions } => samples.rounds.push((values, instructions)),

@@ -36,7 +36,7 @@ impl StackCache {
     }
 
     /// Takes a stack with at least `size` usable bytes; `None` is the default.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, size: Option<usize>) -> Result<Stack, StackError> {
         let slot = size.map_or(self.slot, super::slot_for);
         if slot != self.slot {
