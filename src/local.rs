@@ -8,7 +8,6 @@
 //! An initialiser that parks is harmless here, unlike in `thread_local!`: nobody but this goroutine can
 //! reach the slot. One that recurses into its own variable keeps the first value that was stored.
 
-use crate::of_thread::of_thread;
 use crate::sched::g::G;
 use crate::sched::worker::Worker;
 use std::any::Any;
@@ -72,17 +71,15 @@ impl Locals {
     }
 }
 
-impl Default for Locals {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Drop for Locals {
     fn drop(&mut self) {
         // On a thread's end; a goroutine has cleared its list before, at home.
         self.clear();
     }
+}
+
+thread_local! {
+    static OF_THREAD: Locals = const { Locals::new() };
 }
 
 /// Drops the locals of `g`, which is running and about to end.
@@ -98,7 +95,7 @@ pub(crate) fn drop_current(g: &G) {
 fn with_locals<R>(f: impl FnOnce(&Locals) -> R) -> Result<R, AccessError> {
     Worker::with_current(|worker| match crate::park::running(worker) {
         Some((worker, g)) => Ok(f(&g.pinned(worker).locals)),
-        None => of_thread(|mine| f(&mine.locals)).ok_or(AccessError),
+        None => OF_THREAD.try_with(f).map_err(|_| AccessError),
     })
 }
 

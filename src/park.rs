@@ -32,14 +32,13 @@
 //! instructions for each park, and what it serialises cannot happen to a goroutine that never migrates.
 
 use crate::observe::{self, Op};
-use crate::of_thread::{OfThread, of_thread};
+use crate::of_thread::of_thread;
 use crate::random::splitmix64;
 use crate::sched::g::{DONE, Extra, G, GRef, PENDING, Pinned, RunState, STARTED, TaskVTable, ThreadWake, USER};
 use crate::sched::keep_thread;
 use crate::sched::worker::{Worker, WorkerShared};
 use crate::threads::parker::ThreadParker;
 use crate::tsan;
-use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -294,18 +293,15 @@ pub(crate) fn random() -> u32 {
     })
 }
 
-/// A thread that is done has no state any more, and gets by without chance.
 fn random_of_thread() -> u32 {
-    let next = |mine: &OfThread| {
-        let mut state = mine.random.get();
-        if state == 0 {
-            state = std::ptr::from_ref(mine).addr() as u64 ^ (u64::from(std::process::id()) << 32);
-        }
-        let number = splitmix64(&mut state);
-        mine.random.set(state);
-        (number >> 32) as u32
-    };
-    of_thread(next).unwrap_or(0)
+    let mine = of_thread();
+    let mut state = mine.random.get();
+    if state == 0 {
+        state = std::ptr::from_ref(mine).addr() as u64 ^ (u64::from(std::process::id()) << 32);
+    }
+    let number = splitmix64(&mut state);
+    mine.random.set(state);
+    (number >> 32) as u32
 }
 
 /// Whether the running goroutine is unwinding because of `exit`.
@@ -647,7 +643,7 @@ pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
 }
 
 /// An OS thread's stand-in.
-struct ThreadSelf {
+pub(crate) struct ThreadSelf {
     g: GRef,
     parker: Arc<ThreadParker>,
 }
@@ -658,39 +654,18 @@ impl Drop for ThreadSelf {
     }
 }
 
-/// What each thread has: frees its stand-in, if there is one, when the thread is done.
-#[derive(Default)]
-pub(crate) struct FreeThreadSelf;
-
-thread_local! {
-    static THREAD_SELF: Cell<*const ThreadSelf> = const { Cell::new(std::ptr::null()) };
-}
-
-impl Drop for FreeThreadSelf {
-    fn drop(&mut self) {
-        let this = THREAD_SELF.replace(std::ptr::null()).cast_mut();
-        if !this.is_null() {
-            // SAFETY: it came from `Box::leak` below, on this thread, and nothing on this thread is using
-            // it: no lisle wait runs a destructor of this thread.
-            drop(unsafe { Box::from_raw(this) });
-        }
-    }
-}
-
+/// To be used up within one call, as what `of_thread` gives.
+#[inline]
 fn thread_self() -> &'static ThreadSelf {
-    let existing = THREAD_SELF.get();
-    if !existing.is_null() {
-        // SAFETY: set below; freed only by `FreeThreadSelf::drop`, which nulls it first. The 'static is
-        // a lie that no caller keeps: all use it up within one call.
-        return unsafe { &*existing };
-    }
-    let this: &'static ThreadSelf = Box::leak(Box::new(new_thread_self()));
-    THREAD_SELF.set(this);
-    // If this fails, the thread's destructors have run already, and the stand-in is leaked.
-    let _ = of_thread(|_| ());
-    this
+    let place = &of_thread().stand_in;
+    place.get().unwrap_or_else(|| {
+        // Not `get_or_init`: the allocator may be watched, and be here meanwhile. Then this one is too much, and goes.
+        let _ = place.set(new_thread_self());
+        place.get().expect("it has just been set")
+    })
 }
 
+#[cold]
 fn new_thread_self() -> ThreadSelf {
     static VTABLE: TaskVTable = TaskVTable {
         run: |_| (),

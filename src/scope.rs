@@ -39,7 +39,7 @@ pub(crate) struct ScopeData {
 fn replace_innermost(scope: Option<Arc<ScopeData>>) -> Option<Arc<ScopeData>> {
     Worker::with_current(|worker| match crate::park::running(worker) {
         Some((worker, g)) => g.pinned(worker).scope.replace(scope),
-        None => of_thread(|mine| mine.scope.replace(scope)).flatten(),
+        None => of_thread().scope.replace(scope),
     })
 }
 

@@ -351,6 +351,27 @@ fn locals_are_gone_for_late_destructors() {
 }
 
 #[test]
+fn a_late_destructor_of_a_thread_may_be_the_first_to_use_its_locals() {
+    lisle::goroutine_local! {
+        static COUNT: Cell<u32> = Cell::new(1);
+    }
+    struct OnDrop(mpsc::Sender<u32>);
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            let _ = self.0.send(COUNT.with(|count| count.replace(2) + count.get()));
+        }
+    }
+    thread_local!(static LATE: RefCell<Option<OnDrop>> = const { RefCell::new(None) });
+    let (send, receive) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        LATE.set(Some(OnDrop(send)));
+        go(|| ()).join().unwrap();
+    });
+    thread.join().unwrap();
+    assert_eq!(receive.recv().unwrap(), 3);
+}
+
+#[test]
 fn num_goroutines_counts_the_living() {
     let runtime = common::one_worker();
     let inside = runtime.run(|| {

@@ -215,10 +215,10 @@ pub(crate) struct Walks {
     known: RefCell<KnownWalks>,
 }
 
-/// Calls `f` with the walks of this thread, unless it is done, or does that already: its allocator may be watched, too.
+/// Calls `f` with the walks of this thread, unless it does that already: its allocator may be watched, too.
 #[inline(always)]
 fn with<R>(f: impl FnOnce(&mut KnownWalks) -> R) -> Option<R> {
-    of_thread(|mine| mine.walks.known.try_borrow_mut().ok().map(|mut known| f(&mut known))).flatten()
+    of_thread().walks.known.try_borrow_mut().ok().map(|mut known| f(&mut known))
 }
 
 /// Calls `f` with the calls under way at `from`, on a stack that ends at `end`, if they are known. `place`: see `walk::Here`.

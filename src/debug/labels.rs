@@ -3,7 +3,7 @@
 //! They lie flat in one shared text, `key NUL value NUL …`, so that a dump can copy them in one piece while their
 //! goroutine goes on.
 
-use crate::of_thread::{OfThread, of_thread as with_thread};
+use crate::of_thread::of_thread as of_this_thread;
 use crate::sched::g::G;
 use crate::sched::worker::Worker;
 use std::cell::RefCell;
@@ -67,12 +67,10 @@ pub(crate) fn of(worker: &Worker, g: &G) -> Option<Arc<str>> {
 /// Those of the calling thread, which runs no goroutine, if it has any.
 #[cold]
 pub(crate) fn of_thread() -> Option<Arc<str>> {
-    let copy = |mine: &OfThread| {
-        let own = mine.labels.take();
-        mine.labels.set(own.clone());
-        own
-    };
-    with_thread(copy).flatten()
+    let place = &of_this_thread().labels;
+    let labels = place.take();
+    place.set(labels.clone());
+    labels
 }
 
 /// Copies the bytes of those of `g`, which the caller has interrupted, into `out`: as many whole pairs as there is room
@@ -106,7 +104,7 @@ fn replace_own(place: &RefCell<Text>, labels: Text) -> Text {
 fn replace(labels: Text) -> Text {
     Worker::with_current(|worker| match crate::park::running(worker) {
         Some((worker, g)) => replace_own(&g.pinned(worker).labels, labels),
-        None => Text::from(with_thread(|mine| mine.labels.replace(labels.owner)).flatten()),
+        None => Text::from(of_this_thread().labels.replace(labels.owner)),
     })
 }
 

@@ -179,5 +179,5 @@ fn bounds_of_caller() -> Option<Range<usize>> {
 
 /// Where the calling thread's stack lies. To ask the system takes long, above all for the main thread: it is asked once.
 pub(crate) fn bounds_of_thread() -> Option<Range<usize>> {
-    of_thread(|mine| mine.walks.bounds.get_or_init(own_threads::bounds_of_current).clone()).flatten()
+    of_thread().walks.bounds.get_or_init(own_threads::bounds_of_current).clone()
 }
