@@ -4,7 +4,7 @@
 //! way there and back. In a list a waiter takes part with two lines, the channel's and its own, and looks at the latter,
 //! which takes it away from whoever is about to serve it. In the seat it takes part with the former alone, and looks at it
 //! now and then. (There and back, without a buffer: 10 times as long as a line takes for it without either of the two, 4
-//! times with lines of their own, 2 times with the seat.)
+//! times with lines of their own, 1.7 times with the seat.)
 //!
 //! Each look takes the line away from whoever is about to serve it. So the channel learns how long its partners take: who was
 //! served before the first look looks earlier the next time, who was not looks later, up to eight pauses of the processor,
@@ -54,10 +54,10 @@ const SERVED: u8 = 3;
 const MOVED: u8 = 4;
 
 /// What a wait teaches the next one of the time of its first look, in eighths of a pause of the processor.
-const LESSON: u32 = 8;
+const LESSON: u8 = 8;
 const TOO_EARLY: u8 = 4;
 const TOO_LATE: u8 = 1;
-const LATEST: u8 = 8 * LESSON as u8;
+const LATEST: u8 = 8 * LESSON;
 
 impl Side {
     const fn seated(self) -> u8 {
@@ -96,7 +96,7 @@ impl Seat {
     fn watch(&self) -> bool {
         let is_over = || matches!(self.state.load(Ordering::Acquire), SERVED | MOVED);
         let first_look = self.first_look.load(Ordering::Relaxed);
-        pause(u32::from(first_look) / LESSON);
+        pause(u32::from(first_look / LESSON));
         if is_over() {
             self.first_look.store(first_look.saturating_sub(TOO_LATE), Ordering::Relaxed);
             return true;
