@@ -63,7 +63,7 @@ impl<T> Endpoint for Core<T> {
             return self.begin_send();
         }
         // SAFETY: as the caller promises.
-        match unsafe { self.take(self.state.lock(), slot.cast()) } {
+        match unsafe { self.take(self.state.lock(), slot.cast(), true) } {
             Taken::Done => Begun::Received,
             Taken::Closed => Begun::Closed,
             Taken::Promised(sender) => Begun::Promised(sender),

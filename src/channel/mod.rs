@@ -51,6 +51,7 @@ mod receiver;
 mod seat;
 mod select;
 mod select_macro;
+mod selected;
 mod sender;
 mod wait;
 mod waiters;
@@ -62,7 +63,10 @@ pub use error::{
     TryRecvError, TrySelectError, TrySendError,
 };
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
-pub use select::{Select, SelectedOperation};
+pub use select::Select;
+#[doc(hidden)]
+pub use selected::Operation;
+pub use selected::SelectedOperation;
 pub use sender::Sender;
 
 use clock::Clock;

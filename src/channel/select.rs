@@ -15,17 +15,18 @@
 
 use super::core::{Side, call_upon};
 use super::endpoint::{Begun, Endpoint, IsReady};
-use super::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
+use super::error::{ReadyTimeoutError, SelectTimeoutError, TryReadyError, TrySelectError};
+use super::selected::{Operation, SelectedOperation};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry};
 use super::{Receiver, Sender};
 use crate::observe::{self, Op};
 use crate::park::WaitReason;
 use smallvec::SmallVec;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::Layout;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::{MaybeUninit, transmute};
+use std::mem::transmute;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
@@ -36,50 +37,6 @@ struct Arm {
     endpoint: NonNull<dyn Endpoint>,
     side: Side,
     index: usize,
-}
-
-/// Room for a received message of whatever type: in place if it is small.
-struct Slot {
-    small: MaybeUninit<Small>,
-    large: Option<(NonNull<u8>, Layout)>,
-}
-
-type Small = [usize; 4];
-
-impl Slot {
-    /// For messages of this layout, or less.
-    #[inline]
-    fn new(layout: Layout) -> Self {
-        let is_small = layout.size() <= size_of::<Small>() && layout.align() <= align_of::<Small>();
-        Self { small: MaybeUninit::uninit(), large: if is_small { None } else { Some(allocate(layout)) } }
-    }
-
-    #[inline]
-    fn pointer(&mut self) -> NonNull<u8> {
-        match self.large {
-            Some((memory, _)) => memory,
-            None => NonNull::from(&mut self.small).cast(),
-        }
-    }
-}
-
-#[cold]
-fn allocate(layout: Layout) -> (NonNull<u8>, Layout) {
-    // A message may have no size and a large alignment.
-    let layout = Layout::from_size_align(layout.size().max(1), layout.align()).expect("such messages exist");
-    // SAFETY: the size is not zero.
-    let memory = unsafe { alloc(layout) };
-    (NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout)), layout)
-}
-
-impl Drop for Slot {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some((memory, layout)) = self.large {
-            // SAFETY: from `alloc` with this layout.
-            unsafe { dealloc(memory.as_ptr(), layout) };
-        }
-    }
 }
 
 /// Waits for one of several channel operations, in crossbeam-channel's manner; [`select!`](crate::select) is
@@ -218,7 +175,9 @@ impl<'a> Select<'a> {
     /// If there is none, also if the list is empty.
     #[track_caller]
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
-        self.run(Limit::Now).ok_or(TrySelectError)
+        let mut operation = Operation::default();
+        self.try_select_into(&mut operation)?;
+        Ok(SelectedOperation(operation))
     }
 
     /// Waits until an operation can go ahead, and begins it.
@@ -227,8 +186,9 @@ impl<'a> Select<'a> {
     /// If the list is empty: the wait would never end.
     #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
-        assert!(!self.arms.is_empty(), "no operations have been added to `Select`");
-        self.run(Limit::Until(None)).expect("it waits for ever")
+        let mut operation = Operation::default();
+        self.select_into(&mut operation);
+        SelectedOperation(operation)
     }
 
     /// As [`select`](Self::select), for at most `timeout`.
@@ -237,7 +197,9 @@ impl<'a> Select<'a> {
     /// If the time is up. An empty list waits until then.
     #[track_caller]
     pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
-        self.run(Limit::Until(crate::clock::deadline(timeout))).ok_or(SelectTimeoutError)
+        let mut operation = Operation::default();
+        self.select_timeout_into(timeout, &mut operation)?;
+        Ok(SelectedOperation(operation))
     }
 
     /// As [`select`](Self::select), until `deadline` at the latest.
@@ -246,7 +208,39 @@ impl<'a> Select<'a> {
     /// If the time is up. An empty list waits until then.
     #[track_caller]
     pub fn select_deadline(&mut self, deadline: Instant) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
-        self.run(Limit::Until(Some(deadline))).ok_or(SelectTimeoutError)
+        let mut operation = Operation::default();
+        if !self.run(Limit::Until(Some(deadline)), &mut operation) {
+            return Err(SelectTimeoutError);
+        }
+        Ok(SelectedOperation(operation))
+    }
+
+    /// For `select!`, as the two below.
+    #[doc(hidden)]
+    #[inline]
+    #[track_caller]
+    pub fn select_into(&mut self, operation: &mut Operation<'a>) {
+        assert!(!self.arms.is_empty(), "no operations have been added to `Select`");
+        assert!(self.run(Limit::Until(None), operation), "it waits for ever");
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    #[track_caller]
+    pub fn try_select_into(&mut self, operation: &mut Operation<'a>) -> Result<(), TrySelectError> {
+        if self.run(Limit::Now, operation) { Ok(()) } else { Err(TrySelectError) }
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    #[track_caller]
+    pub fn select_timeout_into(
+        &mut self,
+        timeout: Duration,
+        operation: &mut Operation<'a>,
+    ) -> Result<(), SelectTimeoutError> {
+        let limit = Limit::Until(crate::clock::deadline(timeout));
+        if self.run(limit, operation) { Ok(()) } else { Err(SelectTimeoutError) }
     }
 
     /// The index of an operation that is ready. Another may be faster: try it, and be prepared to fail.
@@ -323,37 +317,34 @@ impl<'a> Select<'a> {
         order
     }
 
-    #[inline(always)]
+    /// Whether an operation has begun.
+    #[inline(never)]
     #[track_caller]
-    fn run(&mut self, limit: Limit) -> Option<SelectedOperation<'a>> {
-        let mut slot = Slot::new(self.message);
+    fn run(&mut self, limit: Limit, operation: &mut Operation<'a>) -> bool {
+        let slot = operation.slot_for(self.message);
         self.enter(limit);
         let mut order = self.positions();
         let mut hints = true;
-        loop {
-            if let Some((position, begun)) = self.begin(&mut slot, self.prepare(&mut order), hints) {
-                return Some(self.selected(position, begun, slot));
+        let (position, begun) = loop {
+            if let Some(begun) = self.begin(slot, self.prepare(&mut order), hints) {
+                break begun;
             }
             if self.is_decided(limit) {
-                return None;
+                return false;
             }
-            match self.wait(slot.pointer(), limit, &order) {
-                Ok(Some((position, begun))) => return Some(self.selected(position, begun, slot)),
-                Err(Missed::Time) if limit.is_past() => {
-                    let (position, begun) = self.begin(&mut slot, self.prepare(&mut order), false)?;
-                    return Some(self.selected(position, begun, slot));
-                }
+            match self.wait(slot, limit, &order) {
+                Ok(Some(begun)) => break begun,
+                Err(Missed::Time) if limit.is_past() => match self.begin(slot, self.prepare(&mut order), false) {
+                    Some(begun) => break begun,
+                    None => return false,
+                },
                 _ => {}
             }
             hints = false;
-        }
-    }
-
-    #[inline(always)]
-    fn selected(&self, position: usize, begun: Begun, slot: Slot) -> SelectedOperation<'a> {
+        };
         let arm = &self.arms[position];
-        let (index, side, endpoint) = (arm.index, arm.side, self.endpoint(arm));
-        SelectedOperation { index, side, begun: Some(begun), slot, endpoint, not_send: PhantomData }
+        operation.set(arm.index, arm.side, self.endpoint(arm), begun);
+        true
     }
 
     /// The operation begins, for those who watch.
@@ -375,12 +366,12 @@ impl<'a> Select<'a> {
 
     /// Tries each operation; with `hints` not those that look idle. Says which one has begun, by its position.
     #[inline(always)]
-    fn begin(&self, slot: &mut Slot, mut draws: Draws<'_>, hints: bool) -> Option<(usize, Begun)> {
-        let (arms, slot) = (self.arms.as_slice(), slot.pointer());
+    fn begin(&self, slot: NonNull<u8>, mut draws: Draws<'_>, hints: bool) -> Option<(usize, Begun)> {
+        let arms = self.arms.as_slice();
         for turn in 0..arms.len() {
             let position = draws.draw(turn);
             let arm = &arms[position];
-            // SAFETY: the slot is made for the largest message. What has begun goes into a `SelectedOperation`, which
+            // SAFETY: the slot is made for the largest message. What has begun goes into an `Operation`, which
             // delivers or abandons.
             match unsafe { self.endpoint(arm).begin(arm.side, slot, hints) } {
                 Begun::NotReady => {}
@@ -423,14 +414,15 @@ impl<'a> Select<'a> {
     ) -> Result<(Verdict, usize, Option<Claimed>), Missed> {
         wait.arm();
         let entry = |(position, arm): (u32, &Arm)| Entry::of_select(wait, position, slot, wish(arm.side));
-        let mut entries = Entries::with_capacity(self.arms.len());
-        (0..).zip(&self.arms).map(entry).for_each(|entry| entries.push(entry));
-        let verdict = match (self.join(&entries, limit, order), limit) {
+        let arms = self.arms.as_slice();
+        let mut entries = Entries::new();
+        entries.extend((0..).zip(arms).map(entry));
+        let entries = entries.as_slice();
+        let verdict = match (self.join(entries, limit, order), limit) {
             (Err(IsReady), _) => Err(Missed::Ready),
             (Ok(_), Limit::Now) => Err(Missed::Time),
             (Ok(clock), Limit::Until(deadline)) => {
-                let until = deadline.into_iter().chain(clock).min();
-                wait.park(WaitReason::Select, until).ok_or(Missed::Time)
+                wait.park(WaitReason::Select, earlier(deadline, clock)).ok_or(Missed::Time)
             }
         };
         let verdict = match verdict {
@@ -438,9 +430,11 @@ impl<'a> Select<'a> {
             Err(_) => Ok(wait.park_for_verdict(WaitReason::Select)),
             verdict => verdict,
         };
-        for (arm, entry) in self.arms.iter().zip(&entries) {
-            // SAFETY: it was put into this list, or into none.
-            unsafe { self.endpoint(arm).withdraw(arm.side, entry) };
+        for (arm, entry) in arms.iter().zip(entries) {
+            if entry.is_listed() {
+                // SAFETY: it was put into this list.
+                unsafe { self.endpoint(arm).withdraw(arm.side, entry) };
+            }
         }
         let (verdict, arm) = verdict?;
         let position = arm as usize;
@@ -450,14 +444,15 @@ impl<'a> Select<'a> {
 
     /// Returns the first time at which a clock has a message. In random order, since of two arms on one channel the one
     /// that joined first is served.
-    fn join(&self, entries: &Entries, limit: Limit, order: &Order) -> Result<Option<Instant>, IsReady> {
-        let patient = matches!(limit, Limit::Until(_));
-        let mut first = None;
-        for &position in order {
-            let (arm, entry) = (&self.arms[position as usize], &entries[position as usize]);
+    #[inline(always)]
+    fn join(&self, entries: &[Entry], limit: Limit, order: &Order) -> Result<Option<Instant>, IsReady> {
+        let (arms, patient) = (self.arms.as_slice(), matches!(limit, Limit::Until(_)));
+        let mut first: Option<Instant> = None;
+        for &position in order.as_slice() {
+            let (arm, entry) = (&arms[position as usize], &entries[position as usize]);
             // SAFETY: `wait_as` does not return before it has left all lists, and has the verdict if there is one.
             let clock = unsafe { self.endpoint(arm).join(arm.side, entry, patient) }?;
-            first = first.into_iter().chain(clock).min();
+            first = earlier(first, clock);
         }
         Ok(first)
     }
@@ -493,6 +488,12 @@ impl<'a> Select<'a> {
             self.endpoint(arm).is_ready(arm.side, own)
         })
     }
+}
+
+/// The earlier one of two times; `None` is never.
+#[inline(always)]
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    if other.is_none() { one } else { one.into_iter().chain(other).min() }
 }
 
 type Entries = SmallVec<[Entry; 4]>;
@@ -541,112 +542,5 @@ impl Default for Select<'_> {
 impl fmt::Debug for Select<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Select").field("operations", &self.arms.len()).finish_non_exhaustive()
-    }
-}
-
-/// An operation that has begun and must be completed, with [`send`](Self::send) or [`recv`](Self::recv).
-///
-/// # Panics
-/// If it is dropped without that: what it had begun is abandoned (a receiver that was promised a message waits
-/// on; a message that it had received is lost). While a panic unwinds it abandons without another.
-#[must_use = "a selected operation must be completed"]
-pub struct SelectedOperation<'a> {
-    index: usize,
-    side: Side,
-    /// `None`: it has been completed, or abandoned.
-    begun: Option<Begun>,
-    slot: Slot,
-    endpoint: &'a dyn Endpoint,
-    /// Partners' pointers and messages are of this thread's.
-    not_send: PhantomData<*const ()>,
-}
-
-impl SelectedOperation<'_> {
-    /// The index of the operation.
-    #[must_use]
-    #[inline]
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// Completes a send.
-    ///
-    /// # Errors
-    /// If there is no receiver any more; the message comes back.
-    ///
-    /// # Panics
-    /// If the operation is not a send of this sender's channel.
-    #[inline]
-    pub fn send<T>(mut self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
-        self.check(Side::Send, std::ptr::from_ref(sender.core()).cast(), "passed a sender that wasn't selected");
-        match self.begun.take() {
-            Some(Begun::Partner(partner)) => {
-                if observe::is_on() {
-                    sender.core().tell_handed(&partner);
-                }
-                // SAFETY: a receiver of this channel.
-                unsafe { partner.deliver(message) }.wake();
-                Ok(())
-            }
-            Some(Begun::Reserved) => sender.core().deliver_reserved(message).map_err(SendError),
-            _ => {
-                observe::acquire_at(sender.core().address());
-                Err(SendError(message))
-            }
-        }
-    }
-
-    /// Completes a receive.
-    ///
-    /// # Errors
-    /// If the channel is empty and there is no sender any more.
-    ///
-    /// # Panics
-    /// If the operation is not a receive of this receiver's channel.
-    #[inline]
-    pub fn recv<T>(mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
-        self.check(Side::Receive, std::ptr::from_ref(receiver.core()).cast(), "passed a receiver that wasn't selected");
-        match self.begun.take() {
-            // SAFETY: the message of this channel lies in the slot, and the operation is consumed.
-            Some(Begun::Received) => Ok(unsafe { self.slot.pointer().cast::<T>().read() }),
-            _ => {
-                observe::acquire_at(receiver.core().address());
-                Err(RecvError)
-            }
-        }
-    }
-
-    #[inline]
-    #[track_caller]
-    fn check(&self, side: Side, address: *const (), otherwise: &str) {
-        let own = std::ptr::from_ref(self.endpoint).cast();
-        assert!(self.side == side && std::ptr::eq(own, address), "{otherwise}");
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn abandon(&mut self) {
-        match self.begun.take() {
-            // It begins again.
-            Some(Begun::Partner(partner)) => partner.dismiss(Verdict::Retry).wake(),
-            Some(Begun::Reserved) => self.endpoint.give_room_back(),
-            _ => {}
-        }
-        assert!(std::thread::panicking(), "dropped `SelectedOperation` without completing the operation");
-    }
-}
-
-impl Drop for SelectedOperation<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if self.begun.is_some() {
-            self.abandon();
-        }
-    }
-}
-
-impl fmt::Debug for SelectedOperation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
     }
 }

@@ -157,21 +157,24 @@ macro_rules! __select {
     }};
 
     (@run $selection:ident () $arms:tt) => {{
-        let operation = $selection.select();
+        let mut operation = $crate::channel::Operation::default();
+        $selection.select_into(&mut operation);
         $crate::__select!(@dispatch operation (0) $arms)
     }};
-    (@run $selection:ident (() ($default:expr)) $arms:tt) => {
-        match $selection.try_select() {
-            Ok(operation) => $crate::__select!(@dispatch operation (0) $arms),
+    (@run $selection:ident (() ($default:expr)) $arms:tt) => {{
+        let mut operation = $crate::channel::Operation::default();
+        match $selection.try_select_into(&mut operation) {
+            Ok(()) => $crate::__select!(@dispatch operation (0) $arms),
             Err(_) => $default,
         }
-    };
-    (@run $selection:ident ((($timeout:expr)) ($default:expr)) $arms:tt) => {
-        match $selection.select_timeout($timeout) {
-            Ok(operation) => $crate::__select!(@dispatch operation (0) $arms),
+    }};
+    (@run $selection:ident ((($timeout:expr)) ($default:expr)) $arms:tt) => {{
+        let mut operation = $crate::channel::Operation::default();
+        match $selection.select_timeout_into($timeout, &mut operation) {
+            Ok(()) => $crate::__select!(@dispatch operation (0) $arms),
             Err(_) => $default,
         }
-    };
+    }};
 
     (@dispatch $operation:ident ($index:expr) [(recv $handle:ident ($result:pat) ($body:expr)) $($arms:tt)*]) => {
         if $operation.index() == $index {
