@@ -207,9 +207,16 @@ pub(crate) fn unmarked(marked: NonNull<u8>) -> NonNull<G> {
 pub(crate) struct WakeTarget(NonNull<G>);
 
 impl WakeTarget {
+    /// The caller, and where it runs.
     #[inline(always)]
-    pub(crate) fn current() -> Self {
-        Self(with_current(|g| NonNull::from(g)))
+    pub(crate) fn current() -> (Home, Self) {
+        Worker::with_current(|worker| {
+            let g = match worker.and_then(Worker::running) {
+                Some(g) => NonNull::from(g),
+                None => NonNull::from(&*thread_self().g),
+            };
+            (Home::of(worker), Self(g))
+        })
     }
 
     /// Who it is. While it is in its wait.
@@ -231,14 +238,15 @@ impl WakeTarget {
         // SAFETY: as the caller promises, it is waiting.
         let g = unsafe { self.0.as_ref() };
         // SAFETY: used within this function only.
-        match unsafe { Worker::current() } {
-            Some(worker) if g.is_home(worker) => {
+        let here = unsafe { Worker::current() }.and_then(|worker| Some((worker, g.pinned_at(worker)?)));
+        match here {
+            Some((worker, pinned)) => {
                 publish();
                 // It cannot run, hence not end, before the caller switches.
-                worker.unpark_local(g);
+                worker.unpark_pinned(g, pinned);
                 Woken::Neighbour
             }
-            _ => {
+            None => {
                 let waiter = g.reference().into();
                 publish();
                 Woken::Elsewhere(waiter)
@@ -256,10 +264,13 @@ impl Home {
     /// A worker, or no worker: OS threads count as neighbours, which is as good as any other order among them.
     #[inline(always)]
     pub(crate) fn current() -> Self {
+        Worker::with_current(Self::of)
+    }
+
+    #[inline(always)]
+    fn of(worker: Option<&Worker>) -> Self {
         const ALIGNMENT: u32 = align_of::<WorkerShared>().ilog2();
-        Self(Worker::with_current(|worker| {
-            worker.map_or(0, |worker| (std::ptr::from_ref(worker.shared).addr() >> ALIGNMENT) as u32)
-        }))
+        Self(worker.map_or(0, |worker| (std::ptr::from_ref(worker.shared).addr() >> ALIGNMENT) as u32))
     }
 }
 

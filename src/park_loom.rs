@@ -40,8 +40,8 @@ pub(crate) fn current() -> Waiter {
 pub(crate) struct WakeTarget(Waiter);
 
 impl WakeTarget {
-    pub(crate) fn current() -> Self {
-        Self(current())
+    pub(crate) fn current() -> (Home, Self) {
+        (Home, Self(current()))
     }
 
     pub(crate) fn goroutine(&self) -> &Token {

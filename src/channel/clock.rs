@@ -70,7 +70,7 @@ impl<T> Core<T> {
         let mut wakes = Wakes::default();
         // Those who wait for an earlier time, in vain now, look again by themselves.
         if next.is_some_and(|next| before.is_none_or(|before| next < before)) {
-            while let Some(waiter) = state.receiving.claim_next() {
+            while let Some(waiter) = state.receiving.claim_first() {
                 wakes.add(waiter.dismiss(Verdict::Retry));
             }
         }

@@ -56,6 +56,13 @@ impl Side {
             Self::Receive => 4,
         }
     }
+
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Send => Self::Receive,
+            Self::Receive => Self::Send,
+        }
+    }
 }
 
 /// How long an operation may wait.
@@ -100,13 +107,13 @@ pub(super) enum Taken<'a, T> {
     Closed,
     /// The sender is a select, which is to be called upon.
     Promised(Claimed),
-    /// To be woken when the lock is free: those who only watch.
-    Empty(Guard<'a, State<T>>, Wakes),
+    Empty(Guard<'a, State<T>>),
 }
 
 /// Whom to wake when the lock is free: nearly always nobody (neighbours are woken at once) or one.
 ///
-/// Two words, which stay in registers: with a vector in place it is moved in memory, in pieces that stall (6 ns a round trip).
+/// Two words, which are moved in registers: with a vector in place they are moved in memory, in pieces that stall (a tenth
+/// of a rendezvous).
 #[derive(Default)]
 pub(crate) struct Wakes {
     first: Option<Waiter>,
@@ -140,22 +147,11 @@ impl Wakes {
     }
 }
 
+#[inline(never)]
 fn wake_all(first: Waiter, more: Option<Box<MoreWakes>>) {
     unpark(&first);
     if let Some(more) = more {
         unpark_all(more.0);
-    }
-}
-
-/// Claims the first waiter that can be served. Those who only watch are told on the way.
-#[inline(always)]
-pub(super) fn claim_next(list: &mut Waiters, wakes: &mut Wakes) -> Option<Claimed> {
-    loop {
-        let claimed = list.claim_next()?;
-        if claimed.wish() != Wish::Watch {
-            return Some(claimed);
-        }
-        wakes.add(claimed.dismiss(Verdict::Ready));
     }
 }
 
@@ -181,18 +177,19 @@ impl<T> State<T> {
         self.buffer.len() + self.reserved < capacity
     }
 
-    /// Gives a message to a waiting receiver, or says that there is none.
+    /// Gives a message to a waiting receiver.
+    ///
+    /// # Safety
+    /// It waits here, and the caller gives up the message.
     #[inline(always)]
-    pub(super) fn hand_over(&mut self, message: NonNull<T>, capacity: usize, wakes: &mut Wakes) -> bool {
-        let Some(receiver) = claim_next(&mut self.receiving, wakes) else { return false };
+    pub(super) unsafe fn hand_over(&mut self, message: NonNull<T>, receiver: Claimed, capacity: usize) -> Woken {
         if observe::is_on() {
             observe::handed(self.watched(capacity), None, receiver.waiter());
         }
         // SAFETY: a claimed receiver's slot is ours, and made for a T. The caller gives up the message.
         unsafe { receiver.slot().cast::<T>().copy_from_nonoverlapping(message, 1) };
         // SAFETY: just copied.
-        self.served(unsafe { receiver.done() }, wakes);
-        true
+        self.served(unsafe { receiver.done() })
     }
 
     /// What those who watch know the channel by.
@@ -215,15 +212,15 @@ impl<T> State<T> {
         }
     }
 
-    /// Notes who was served, and adds it to those who are to be woken, if it has to be.
+    /// Notes who was served.
     #[inline(always)]
-    fn served(&mut self, woken: Woken, wakes: &mut Wakes) {
+    fn served(&mut self, woken: Woken) -> Woken {
         match woken {
             Woken::Neighbour => self.apart = false,
             Woken::Spinner => {}
             Woken::Elsewhere(_) => self.apart = true,
         }
-        wakes.add(woken);
+        woken
     }
 
     /// Notes one who is going to be served when the lock is free.
@@ -234,11 +231,13 @@ impl<T> State<T> {
 
     /// There is room: waiting senders get it.
     pub(super) fn admit(&mut self, capacity: usize, wakes: &mut Wakes) {
-        while self.has_room(capacity) && !self.closed {
-            let Some(sender) = claim_next(&mut self.sending, wakes) else { return };
+        while self.has_room(capacity) && !self.closed && !self.sending.is_empty() {
+            let Some(sender) = self.sending.claim_partner() else {
+                return self.tell_watchers(Side::Send, wakes);
+            };
             if sender.wish() == Wish::Promise {
                 self.reserved += 1;
-                self.served(sender.choose(None), wakes);
+                wakes.add(self.served(sender.choose(None)));
             } else {
                 if observe::is_on() {
                     observe::buffered(self.watched(capacity), sender.waiter());
@@ -246,9 +245,16 @@ impl<T> State<T> {
                 // SAFETY: a claimed sender's slot is ours, and holds a message that it gives up.
                 self.buffer.push_back(unsafe { sender.slot().cast::<T>().read() });
                 // SAFETY: just taken.
-                self.served(unsafe { sender.done() }, wakes);
+                wakes.add(self.served(unsafe { sender.done() }));
             }
         }
+    }
+
+    /// Those who only watch a side learn that an operation there may be ready.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tell_watchers(&mut self, side: Side, wakes: &mut Wakes) {
+        self.list(side).claim_watchers(|watcher| wakes.add(watcher.dismiss(Verdict::Ready)));
     }
 
     /// Takes a message, if there is one to be had at once, from the buffer or the clock.
@@ -375,35 +381,34 @@ impl<T> Core<T> {
         if let Patience::Until(_) = patience {
             state = self.hesitate(state, |state| state.has_room(self.capacity) || !state.receiving.is_empty());
         }
-        let mut wakes = Wakes::default();
-        let deadline = match patience {
+        // SAFETY: the caller gives it up.
+        if unsafe { self.serve_seated(&mut state, Side::Receive, message) } {
+            return Verdict::Done;
+        }
+        if let Some(receiver) = state.receiving.claim_partner() {
             // SAFETY: the caller gives it up.
-            _ if unsafe { self.serve_seated(&mut state, Side::Receive, message) } => Err(Verdict::Done),
-            _ if state.hand_over(message, self.capacity, &mut wakes) => Err(Verdict::Done),
-            _ if state.closed => Err(Verdict::Closed),
-            _ if state.has_room(self.capacity) => {
-                observe::buffered(state.watched(self.capacity), None);
-                // SAFETY: the caller gives it up.
-                state.buffer.push_back(unsafe { message.read() });
-                Err(Verdict::Done)
-            }
-            Patience::Never => Err(Verdict::Retry),
-            Patience::Until(deadline) => Ok(deadline),
-        };
-        let deadline = match deadline {
-            Ok(deadline) => deadline,
-            Err(verdict) => {
-                drop(state);
-                wakes.wake();
-                return verdict;
-            }
-        };
+            let woken = unsafe { state.hand_over(message, receiver, self.capacity) };
+            drop(state);
+            woken.wake();
+            return Verdict::Done;
+        }
+        if state.closed {
+            return Verdict::Closed;
+        }
+        if state.has_room(self.capacity) {
+            observe::buffered(state.watched(self.capacity), None);
+            // SAFETY: the caller gives it up.
+            state.buffer.push_back(unsafe { message.read() });
+            Self::leave_changed(state, Side::Send);
+            return Verdict::Done;
+        }
+        let Patience::Until(deadline) = patience else { return Verdict::Retry };
         let plain = PlainWait::new();
         let slot = plain.slot_for(message);
         // SAFETY: whoever takes it there takes the caller's. They may be the same.
         unsafe { slot.copy_from(message, 1) };
         // SAFETY: just copied.
-        unsafe { self.wait(state, wakes, Side::Send, &plain, slot, deadline) }.unwrap_or(Verdict::Retry)
+        unsafe { self.wait(state, Side::Send, &plain, slot, deadline) }.unwrap_or(Verdict::Retry)
     }
 
     /// Waits, in the seat or in the list. `None`: the time is up. With `Done` the message has been given up, or is in the slot.
@@ -414,7 +419,6 @@ impl<T> Core<T> {
     unsafe fn wait(
         &self,
         mut state: Guard<'_, State<T>>,
-        wakes: Wakes,
         side: Side,
         plain: &PlainWait,
         slot: NonNull<T>,
@@ -425,18 +429,35 @@ impl<T> Core<T> {
         let spins = may_spin(apart);
         let is_served = if spins && self.may_sit(&state) {
             // SAFETY: as below.
-            unsafe { self.wait_in_seat(state, wakes, side, plain, slot) }
+            unsafe { self.wait_in_seat(state, side, plain, slot) }
         } else {
             entry.wait().arm_plain(spins);
             state.set_hasty(false);
             // SAFETY: `park` returns with the verdict, or after the withdrawal.
             unsafe { state.list(side).push_back(entry) };
-            drop(state);
-            wakes.wake();
+            Self::leave_changed(state, side);
             false
         };
         // One way to `park`, so that it is inlined (`park.rs` says why).
         if is_served { Some(Verdict::Done) } else { self.park(entry, side, deadline) }
+    }
+
+    /// Somebody has come on this side, or a message. Nobody waits on the other one who could do something with it at once, but
+    /// perhaps some who only watch.
+    #[inline(always)]
+    pub(super) fn leave_changed(mut state: Guard<'_, State<T>>, side: Side) {
+        if !state.list(side.other()).is_empty() {
+            Self::leave_to_watchers(state, side.other());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_to_watchers(mut state: Guard<'_, State<T>>, side: Side) {
+        let mut wakes = Wakes::default();
+        state.tell_watchers(side, &mut wakes);
+        drop(state);
+        wakes.wake();
     }
 
     /// With a buffer between partners on two threads it pays to let the other one run ahead before one waits: each
@@ -511,7 +532,7 @@ impl<T> Core<T> {
     /// The slot is for a message.
     #[inline(always)]
     pub(super) unsafe fn take<'a>(
-        &self,
+        &'a self,
         mut state: Guard<'a, State<T>>,
         slot: NonNull<T>,
         leaves_hint: bool,
@@ -522,32 +543,32 @@ impl<T> Core<T> {
             self.leave_room(state, leaves_hint);
             return Taken::Done;
         }
-        let mut wakes = Wakes::default();
         // SAFETY: the slot is the caller's.
-        let taken = if unsafe { self.serve_seated(&mut state, Side::Send, slot) } {
-            Taken::Done
-        } else if let Some(sender) = claim_next(&mut state.sending, &mut wakes) {
-            if sender.wish() == Wish::Promise {
+        if unsafe { self.serve_seated(&mut state, Side::Send, slot) } {
+            Self::leave_taken(state, leaves_hint);
+            return Taken::Done;
+        }
+        match state.sending.claim_partner() {
+            Some(sender) if sender.wish() == Wish::Promise => {
                 state.note_claimed(&sender);
+                Self::leave_taken(state, leaves_hint);
                 Taken::Promised(sender)
-            } else {
+            }
+            Some(sender) => {
                 if observe::is_on() {
                     observe::handed(state.watched(self.capacity), sender.waiter(), None);
                 }
                 // SAFETY: a claimed sender's slot is ours and holds a message that it gives up.
                 unsafe { slot.copy_from_nonoverlapping(sender.slot().cast(), 1) };
                 // SAFETY: just copied.
-                state.served(unsafe { sender.done() }, &mut wakes);
+                let woken = state.served(unsafe { sender.done() });
+                Self::leave_taken(state, leaves_hint);
+                woken.wake();
                 Taken::Done
             }
-        } else if state.closed {
-            Taken::Closed
-        } else {
-            return Taken::Empty(state, wakes);
-        };
-        Self::leave_taken(state, leaves_hint);
-        wakes.wake();
-        taken
+            None if state.closed => Taken::Closed,
+            None => Taken::Empty(state),
+        }
     }
 
     /// A message has been taken, and nobody sits there who has another.
@@ -578,13 +599,11 @@ impl<T> Core<T> {
 
     /// After `Empty`: the caller does not wait.
     #[inline(always)]
-    pub(super) fn leave_empty(mut state: Guard<'_, State<T>>, wakes: Wakes) {
-        // Nobody waits to send: `claim_next` has found none.
+    pub(super) fn leave_empty(mut state: Guard<'_, State<T>>) {
+        // Nobody waits to send: `take` has found none.
         if state.next_time().is_none() {
             state.leave_behind(Side::Receive.idle());
         }
-        drop(state);
-        wakes.wake();
     }
 
     /// The message, or the verdict `Closed`, or `Retry` if the time was up.
@@ -637,17 +656,17 @@ impl<T> Core<T> {
                     let verdict = call_upon(sender, slot.cast(), may_wait, WaitReason::ChannelReceive);
                     verdict.ok_or(Verdict::Retry)?
                 }
-                Taken::Empty(state, wakes) if !may_wait => {
-                    Self::leave_empty(state, wakes);
+                Taken::Empty(state) if !may_wait => {
+                    Self::leave_empty(state);
                     return Err(Verdict::Retry);
                 }
-                Taken::Empty(state, wakes) => {
+                Taken::Empty(state) => {
                     let clock = state.next_time();
                     let until = deadline.into_iter().chain(clock).min();
                     let plain = PlainWait::new();
                     let slot = plain.slot_for(slot);
                     // SAFETY: the slot is for a message.
-                    match unsafe { self.wait(state, wakes, Side::Receive, &plain, slot, until) } {
+                    match unsafe { self.wait(state, Side::Receive, &plain, slot, until) } {
                         // SAFETY: `Done` means that the message is in the slot.
                         Some(Verdict::Done) => return Ok(unsafe { slot.read() }),
                         Some(verdict) => verdict,
@@ -717,7 +736,7 @@ impl<T> Core<T> {
         let rest = if side == Side::Receive { std::mem::take(&mut state.buffer) } else { VecDeque::new() };
         state.tell_dropped(&rest, self.capacity);
         let mut wakes = Wakes::default();
-        while let Some(waiter) = state.sending.claim_next().or_else(|| state.receiving.claim_next()) {
+        while let Some(waiter) = state.sending.claim_first().or_else(|| state.receiving.claim_first()) {
             let verdict = if waiter.wish() == Wish::Watch { Verdict::Ready } else { Verdict::Closed };
             wakes.add(waiter.dismiss(verdict));
         }

@@ -1,7 +1,7 @@
 //! A channel as one arm of a select: begin, join the waiters, withdraw, deliver.
 
-use super::core::{Core, Side, Taken, Wakes, claim_next};
-use super::wait::{Verdict, Wait, Wish};
+use super::core::{Core, Side, Taken, Wakes};
+use super::wait::{Wait, Wish};
 use super::waiters::{Claimed, Entry};
 use crate::observe;
 use std::mem::ManuallyDrop;
@@ -67,8 +67,8 @@ impl<T> Endpoint for Core<T> {
             Taken::Done => Begun::Received,
             Taken::Closed => Begun::Closed,
             Taken::Promised(sender) => Begun::Promised(sender),
-            Taken::Empty(state, wakes) => {
-                Self::leave_empty(state, wakes);
+            Taken::Empty(state) => {
+                Self::leave_empty(state);
                 Begun::NotReady
             }
         }
@@ -83,10 +83,10 @@ impl<T> Endpoint for Core<T> {
             if state.is_ready(side, self.capacity, entry.wait()) {
                 return Err(IsReady);
             }
-            let other = if side == Side::Send { Side::Receive } else { Side::Send };
-            if entry.wish() != Wish::Watch {
+            let other = side.other();
+            if entry.wish() != Wish::Watch && !state.list(other).is_empty() {
                 // Somebody has come whom they watch for.
-                state.list(other).claim_watchers(|watcher| wakes.add(watcher.dismiss(Verdict::Ready)));
+                state.tell_watchers(other, &mut wakes);
             }
             if side == Side::Receive {
                 clock = state.next_time();
@@ -133,8 +133,7 @@ impl<T> Core<T> {
         if state.closed {
             return Begun::Closed;
         }
-        let mut wakes = Wakes::default();
-        let begun = match claim_next(&mut state.receiving, &mut wakes) {
+        match state.receiving.claim_partner() {
             Some(receiver) => {
                 state.note_claimed(&receiver);
                 Begun::Partner(receiver)
@@ -147,10 +146,7 @@ impl<T> Core<T> {
                 state.leave_behind(Side::Send.idle());
                 Begun::NotReady
             }
-        };
-        drop(state);
-        wakes.wake();
-        begun
+        }
     }
 
     /// Delivers into the room that `Reserved` has set aside. The message comes back if all receivers have gone.
@@ -163,16 +159,19 @@ impl<T> Core<T> {
             return Err(message);
         }
         let mut message = ManuallyDrop::new(message);
-        let mut wakes = Wakes::default();
         let slot = NonNull::from(&mut *message);
         // A receiver that takes it leaves room, which nobody waits for: where receivers wait, no sender does.
-        if !state.hand_over(slot, self.capacity, &mut wakes) {
+        if let Some(receiver) = state.receiving.claim_partner() {
+            // SAFETY: the message is given up, and not used again.
+            let woken = unsafe { state.hand_over(slot, receiver, self.capacity) };
+            drop(state);
+            woken.wake();
+        } else {
             observe::buffered(state.watched(self.capacity), None);
-            // SAFETY: not given up above, and not used again.
+            // SAFETY: as above.
             state.buffer.push_back(unsafe { slot.read() });
+            Self::leave_changed(state, Side::Send);
         }
-        drop(state);
-        wakes.wake();
         Ok(())
     }
 }

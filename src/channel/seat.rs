@@ -37,7 +37,7 @@
 //! a quarter slower, in pairs: who is quicker finds its partner not yet seated); a sender that lets its receiver sit down
 //! first, by a pause before it does so itself (13 pairs: +6 %).
 
-use super::core::{Core, Side, State, Wakes};
+use super::core::{Core, Side, State};
 use super::lock::Guard;
 use super::waiters::{PlainWait, is_small};
 use crate::atomics::{AtomicU8, Ordering};
@@ -245,7 +245,6 @@ impl<T> Core<T> {
     pub(super) unsafe fn wait_in_seat(
         &self,
         mut state: Guard<'_, State<T>>,
-        wakes: Wakes,
         side: Side,
         plain: &PlainWait,
         slot: NonNull<T>,
@@ -260,7 +259,6 @@ impl<T> Core<T> {
         state.set_hasty(true);
         self.seat.state.store(side.seated(), Ordering::Relaxed);
         drop(state);
-        wakes.wake();
         if !self.seat.watch() && self.give_up_seat(side, plain) {
             return false;
         }

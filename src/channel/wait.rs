@@ -13,7 +13,6 @@
 //!   wake-up. Only the waiter sets it, while the wait is free (before it is in a list, or by a compare-exchange from
 //!   WAITING), and takes it off again before it parks, once, claimed or not. A claim keeps it; a withdrawal, and the
 //!   verdict, end it.
-//! - `target`: written by the waiter before its entries are in a list, read by the claimer.
 //! - the slot (where the message lies, or where it goes): the waiter's until the entry is in a list, the
 //!   claimer's until the verdict, then the waiter's again. What an entry says of its slot is changed by the claimer of a
 //!   promise, before it publishes CHOSEN (Release), and read by the waiter after (Acquire).
@@ -42,7 +41,6 @@
 use crate::atomics::{AtomicU32, Ordering};
 use crate::observe;
 use crate::park::{Home, WaitReason, WakeTarget, Woken, may_spin, park, park_until, spin_until};
-use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::time::Instant;
 
@@ -96,13 +94,14 @@ pub(super) struct Wait {
     verdict: AtomicU32,
     /// The thread on which it waits.
     pub(super) home: Home,
-    target: UnsafeCell<Option<WakeTarget>>,
+    target: WakeTarget,
 }
 
 impl Wait {
     #[inline(always)]
     pub(super) fn new() -> Self {
-        Self { verdict: AtomicU32::new(WAITING), home: Home::current(), target: UnsafeCell::new(None) }
+        let (home, target) = WakeTarget::current();
+        Self { verdict: AtomicU32::new(WAITING), home, target }
     }
 
     /// As `arm`, for a plain wait, which spins before it parks or does not.
@@ -118,14 +117,11 @@ impl Wait {
     #[inline(always)]
     pub(super) fn arm(&self) {
         observe::introduce();
-        // SAFETY: nobody else knows of this wait yet.
-        unsafe { *self.target.get() = Some(WakeTarget::current()) };
     }
 
     /// Who waits. For its claimer.
-    pub(super) fn waiter(&self) -> Option<&observe::Partner> {
-        // SAFETY: written before others could find the wait, and not since.
-        unsafe { &*self.target.get() }.as_ref().map(WakeTarget::goroutine)
+    pub(super) fn waiter(&self) -> &observe::Partner {
+        self.target.goroutine()
     }
 
     /// The verdict and the arm that it is about.
@@ -179,50 +175,52 @@ impl Wait {
         }
     }
 
-    /// Spins for a little, if it was armed for that. Before each wait.
+    /// Spins for a little, if it was armed for that. Before each wait. Returns the verdict if it has come.
     #[inline(always)]
-    fn spin(&self) {
-        if is_spinning(self.verdict.load(Ordering::Relaxed)) {
-            self.spin_out();
+    fn spin(&self) -> Option<(Verdict, u32)> {
+        match self.verdict.load(Ordering::Relaxed) {
+            // Whatever becomes of it brings a wake-up from now on.
+            WAITING | CLAIMED => None,
+            _ => self.spin_out(),
         }
     }
 
     /// Not if somebody has become able to use the thread since it was armed.
     #[cold]
-    fn spin_out(&self) {
+    fn spin_out(&self) -> Option<(Verdict, u32)> {
         if !may_spin(true) || !spin_until(|| self.verdict().is_some()) {
             // From now on the verdict brings a wake-up; or it has come in this moment.
             let stop = |word| is_spinning(word).then_some(word & !SPINNING);
             let _ = self.verdict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, stop);
         }
+        self.verdict()
     }
 
     /// Parks until the verdict, or until the deadline has passed: then `None`.
     #[inline(always)]
     pub(super) fn park(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<(Verdict, u32)> {
-        self.spin();
-        loop {
-            if let Some(verdict) = self.verdict() {
-                observe::served();
-                return Some(verdict);
-            }
+        let mut verdict = self.spin();
+        while verdict.is_none() {
             park_until(reason, deadline);
+            verdict = self.verdict();
             if deadline.is_some_and(|deadline| deadline <= crate::clock::now()) {
-                return self.verdict().inspect(|_| observe::served());
+                break;
             }
         }
+        verdict.inspect(|_| observe::served())
     }
 
     /// The wait has been claimed: the verdict comes, however long it takes.
     #[inline(always)]
     pub(super) fn park_for_verdict(&self, reason: WaitReason) -> (Verdict, u32) {
-        self.spin();
+        let mut verdict = self.spin();
         loop {
-            if let Some(verdict) = self.verdict() {
+            if let Some(verdict) = verdict {
                 observe::served();
                 return verdict;
             }
             park(reason);
+            verdict = self.verdict();
         }
     }
 
@@ -235,8 +233,7 @@ impl Wait {
     pub(super) unsafe fn finish(wait: NonNull<Self>, verdict: Verdict, arm: u32) -> Woken {
         // SAFETY: a claimed wait is in place until its verdict.
         let wait = unsafe { wait.as_ref() };
-        // SAFETY: written before others could find the wait, and not since.
-        let target = unsafe { (*wait.target.get()).clone() }.expect("a wait that others can find is armed");
+        let target = wait.target.clone();
         let word = verdict as u32 | (arm << CODE_BITS);
         let published = &wait.verdict;
         // Release, here and below: the message, and `partner`.

@@ -183,7 +183,7 @@ impl Claimed {
     /// The goroutine, or thread, that waits.
     pub(super) fn waiter(&self) -> Option<&observe::Partner> {
         let _quiet = tsan::quiet();
-        self.entry().wait().waiter()
+        Some(self.entry().wait().waiter())
     }
 
     /// Ends the wait without an exchange: `Closed`, `Ready` or `Retry`.
@@ -339,31 +339,60 @@ impl Waiters {
         entry.listed.store(false, Ordering::Release);
     }
 
-    /// Takes one out that can still be claimed: the first, or a neighbour near to it. Those that cannot have been chosen
-    /// elsewhere.
+    /// Takes out one that can still be claimed, and does not only watch: the first, or a neighbour near to it. Those that
+    /// cannot have been chosen elsewhere.
     #[inline(always)]
-    pub(super) fn claim_next(&mut self) -> Option<Claimed> {
+    pub(super) fn claim_partner(&mut self) -> Option<Claimed> {
         loop {
-            let first = self.first?;
-            prefetch_to_write(first);
+            let mut pointer = self.first?;
+            prefetch_to_write(pointer);
             // SAFETY: listed, hence in place.
-            let mut entry = unsafe { first.as_ref() };
-            if entry.next.get().is_some() && entry.wait().home != Home::current() {
-                entry = Self::prefer_neighbour(entry);
+            let first = unsafe { pointer.as_ref() };
+            if first.next.get().is_some() && first.wait().home != Home::current() {
+                pointer = Self::prefer_neighbour(first);
             }
-            // First the claim: once unlisted, an entry that is not claimed may be gone.
-            let claimed = entry.claim();
-            let pointer = NonNull::from(entry);
+            // SAFETY: as above.
+            if unsafe { pointer.as_ref() }.wish == Wish::Watch {
+                pointer = self.behind_watchers()?;
+            }
             // SAFETY: it is in this list.
-            unsafe { self.unlink(pointer) };
-            if claimed {
-                return Some(Claimed(pointer));
+            if let Some(claimed) = unsafe { self.claim(pointer) } {
+                return Some(claimed);
             }
         }
     }
 
+    /// Takes out the first one that can still be claimed. Those that cannot have been chosen elsewhere.
+    pub(super) fn claim_first(&mut self) -> Option<Claimed> {
+        loop {
+            let first = self.first?;
+            // SAFETY: it is in this list.
+            if let Some(claimed) = unsafe { self.claim(first) } {
+                return Some(claimed);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The entry is in this list. It must not be touched afterwards, unless it is claimed.
+    #[inline(always)]
+    unsafe fn claim(&mut self, entry: NonNull<Entry>) -> Option<Claimed> {
+        // First the claim: once unlisted, an entry that is not claimed may be gone.
+        // SAFETY: listed, hence in place.
+        let is_claimed = unsafe { entry.as_ref() }.claim();
+        // SAFETY: as the caller says.
+        unsafe { self.unlink(entry) };
+        is_claimed.then_some(Claimed(entry))
+    }
+
+    #[cold]
     #[inline(never)]
-    fn prefer_neighbour(first: &Entry) -> &Entry {
+    fn behind_watchers(&self) -> Option<NonNull<Entry>> {
+        self.iter().find(|entry| entry.wish != Wish::Watch).map(NonNull::from)
+    }
+
+    #[inline(never)]
+    fn prefer_neighbour(first: &Entry) -> NonNull<Entry> {
         let (here, passed_over) = (Home::current(), first.passed_over.get());
         let mut next = first.next.get();
         for _ in 1..LOOKED_AT {
@@ -372,11 +401,11 @@ impl Waiters {
             let entry = unsafe { pointer.as_ref() };
             if entry.wait().home == here && passed_over < PASSES {
                 first.passed_over.set(passed_over + 1);
-                return entry;
+                return pointer;
             }
             next = entry.next.get();
         }
-        first
+        NonNull::from(first)
     }
 
     /// All that wait, in order.
@@ -398,12 +427,8 @@ impl Waiters {
             let entry = unsafe { pointer.as_ref() };
             next = entry.next.get();
             if entry.wish == Wish::Watch {
-                let claimed = entry.claim();
                 // SAFETY: it is in this list.
-                unsafe { self.unlink(pointer) };
-                if claimed {
-                    each(Claimed(pointer));
-                }
+                unsafe { self.claim(pointer) }.map(&mut each);
             }
         }
     }

@@ -16,7 +16,7 @@ mod search;
 mod watch;
 
 use super::Scheduler;
-use super::g::{DONE, G, GRef, PENDING, RunState, USER, Yielder};
+use super::g::{DONE, G, GRef, PENDING, Pinned, RunState, USER, Yielder};
 use super::idle::Sleeper;
 use super::inbox::Inbox;
 use super::keep_thread::KeepThread;
@@ -564,7 +564,12 @@ impl Worker {
     /// Wakes a goroutine whose home this is.
     #[inline]
     pub(crate) fn unpark_local(&self, g: &G) {
-        let pinned = g.pinned(self);
+        self.unpark_pinned(g, g.pinned(self));
+    }
+
+    /// As `unpark_local`, where `pinned` is what `g` has for this worker.
+    #[inline(always)]
+    pub(crate) fn unpark_pinned(&self, g: &G, pinned: &Pinned) {
         match pinned.state.get() {
             RunState::Parked => {
                 pinned.state.set(RunState::Ready);
