@@ -540,6 +540,37 @@ fn who_watches_for_room_that_is_set_aside_is_told_of_a_partner() {
 }
 
 #[test]
+fn who_watches_is_told_of_a_select_that_comes_to_wait() {
+    common::one_worker().run(|| {
+        let (sender, receiver) = bounded(0);
+        let watched = go(move || {
+            let mut select = Select::new();
+            select.recv(&receiver);
+            (select.ready(), receiver.recv_timeout(LONG))
+        });
+        lisle::yield_now();
+        select! {
+            send(sender, 7) -> sent => sent.unwrap(),
+            default(LONG) => panic!("nobody came"),
+        }
+        assert_eq!(watched.join().unwrap(), (0, Ok(7)));
+
+        let (sender, receiver) = bounded(0);
+        let watched = go(move || {
+            let mut select = Select::new();
+            select.send(&sender);
+            (select.ready(), sender.send_timeout(8, LONG))
+        });
+        lisle::yield_now();
+        select! {
+            recv(receiver) -> received => assert_eq!(received, Ok(8)),
+            default(LONG) => panic!("nobody came"),
+        }
+        assert_eq!(watched.join().unwrap(), (0, Ok(())));
+    });
+}
+
+#[test]
 fn a_select_that_is_forgotten_with_room_set_aside_costs_that_room_and_nothing_else() {
     const MESSAGES: u32 = 1000;
     let (sender, receiver) = bounded(1);

@@ -600,8 +600,8 @@ impl<T> Core<T> {
     /// After `Empty`: the caller does not wait.
     #[inline(always)]
     pub(super) fn leave_empty(mut state: Guard<'_, State<T>>) {
-        // Nobody waits to send: `take` has found none.
-        if state.next_time().is_none() {
+        // Nobody waits to send: `take` has found none. But those who only watch are to be told if the caller joins.
+        if state.sending.is_empty() && state.next_time().is_none() {
             state.leave_behind(Side::Receive.idle());
         }
     }

@@ -143,7 +143,10 @@ impl<T> Core<T> {
                 Begun::Reserved
             }
             None => {
-                state.leave_behind(Side::Send.idle());
+                // Those who only watch are to be told if the caller joins.
+                if state.receiving.is_empty() {
+                    state.leave_behind(Side::Send.idle());
+                }
                 Begun::NotReady
             }
         }
