@@ -120,6 +120,9 @@ not_under_loom! {
 }
 
 #[cfg(loom)]
+#[path = "membarrier_loom.rs"]
+mod membarrier;
+#[cfg(loom)]
 #[path = "park_loom.rs"]
 mod park;
 /// The protocol files of the scheduler, alone.

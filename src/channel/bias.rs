@@ -41,6 +41,7 @@
 
 use super::lock::TAKEN;
 use crate::atomics::{AtomicU8, AtomicU16, Ordering};
+use crate::membarrier as fence;
 
 /// One turn in so many of a thread is a sample. (A prime number: threads take several locks in turn.)
 const TURNS: u8 = 251;
@@ -178,25 +179,6 @@ impl Bias {
     pub(super) fn was_revoked(&self) -> bool {
         self.owner.load(Ordering::Relaxed) & REVOKED != 0
     }
-}
-
-#[cfg(not(loom))]
-use crate::membarrier as fence;
-
-/// Between two real fences there is the same order as between its two sides.
-#[cfg(loom)]
-mod fence {
-    use crate::atomics::{Ordering, fence};
-
-    pub(super) fn is_available() -> bool {
-        true
-    }
-
-    pub(super) fn here() {
-        fence(Ordering::SeqCst);
-    }
-
-    pub(super) use here as everywhere;
 }
 
 /// What a thread knows of itself.

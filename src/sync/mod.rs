@@ -27,6 +27,7 @@ mod mutex;
 mod once;
 mod once_lock;
 mod poison;
+mod raw_mutex;
 mod rwlock;
 mod semaphore;
 mod wait_group;
