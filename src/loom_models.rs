@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 
 mod bias;
 mod life;
+mod mutex;
 mod seat;
 
 fn model(body: impl Fn() + Sync + Send + 'static) {
@@ -204,44 +205,6 @@ fn the_last_searcher_leaves_no_work_behind() {
         }
         producer.join().unwrap();
         other.join().unwrap();
-    });
-}
-
-#[test]
-fn mutex_excludes_and_wakes_all_waiters() {
-    model(|| {
-        let counter = Arc::new(Mutex::new(0));
-        let others: Vec<_> = (0..2)
-            .map(|_| {
-                let counter = Arc::clone(&counter);
-                thread::spawn(move || *counter.lock().unwrap() += 1)
-            })
-            .collect();
-        *counter.lock().unwrap() += 1;
-        for other in others {
-            other.join().unwrap();
-        }
-        assert_eq!(*counter.lock().unwrap(), 3);
-    });
-}
-
-#[test]
-fn mutex_hand_over_after_lost_races() {
-    model(|| {
-        let counter = Arc::new(Mutex::new(0));
-        let other = {
-            let counter = Arc::clone(&counter);
-            thread::spawn(move || {
-                for _ in 0..2 {
-                    *counter.lock().unwrap() += 1;
-                }
-            })
-        };
-        for _ in 0..2 {
-            *counter.lock().unwrap() += 1;
-        }
-        other.join().unwrap();
-        assert_eq!(*counter.lock().unwrap(), 4);
     });
 }
 

@@ -244,3 +244,75 @@ impl RawMutex {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::park::pause;
+    use crate::sync::Mutex;
+    use std::sync::atomic::AtomicU32;
+
+    fn flags<T>(lock: &Mutex<T>) -> u8 {
+        lock.raw.flags.load(Ordering::Relaxed)
+    }
+
+    fn take_turns(lock: &Mutex<u32>, turns: u16) {
+        (0..turns).for_each(|_| *lock.lock().unwrap() += 1);
+    }
+
+    #[test]
+    fn unlocks_are_fenced_no_more_when_nobody_has_waited_for_long_until_somebody_does() {
+        membarrier::register();
+        let lock = Mutex::new(0);
+        take_turns(&lock, MANY - 1);
+        assert_eq!(flags(&lock), FENCED);
+        take_turns(&lock, 1);
+        assert_eq!(flags(&lock) == 0, membarrier::is_available());
+        let guard = lock.lock().unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| take_turns(&lock, 1));
+            while flags(&lock) & WAITERS == 0 {
+                std::thread::yield_now();
+            }
+            drop(guard);
+            waiter.join().unwrap();
+        });
+        assert_eq!(flags(&lock), FENCED);
+        assert_eq!(lock.into_inner().unwrap(), u32::from(MANY) + 1);
+    }
+
+    /// The lock is held for about as long as a waiter looks at it before it makes the fence on all threads.
+    #[test]
+    fn who_comes_while_unlocks_are_not_fenced_gets_the_lock() {
+        const ROUNDS: u32 = 500;
+        membarrier::register();
+        let (lock, round) = (Mutex::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for next in 1..=ROUNDS {
+                    while round.load(Ordering::Acquire) < next {
+                        std::thread::yield_now();
+                    }
+                    take_turns(&lock, 1);
+                    round.store(next + ROUNDS, Ordering::Release);
+                    while round.load(Ordering::Acquire) == next + ROUNDS {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            for next in 1..=ROUNDS {
+                take_turns(&lock, MANY);
+                let mut value = lock.lock().unwrap();
+                round.store(next, Ordering::Release);
+                pause(200 + next * 7 % 400);
+                *value += 1;
+                drop(value);
+                while round.load(Ordering::Acquire) == next {
+                    std::thread::yield_now();
+                }
+                round.store(next, Ordering::Release);
+            }
+        });
+        assert_eq!(lock.into_inner().unwrap(), ROUNDS * (u32::from(MANY) + 2));
+    }
+}
