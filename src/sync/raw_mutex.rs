@@ -157,8 +157,9 @@ impl RawMutex {
     #[inline]
     fn count_quiet_turn(&self) {
         let turns = self.quiet_turns.load(Ordering::Relaxed) + 1;
-        self.quiet_turns.store(turns % MANY, Ordering::Relaxed);
-        if turns == MANY && membarrier::is_available() {
+        let are_many = turns >= MANY;
+        self.quiet_turns.store(if are_many { 0 } else { turns }, Ordering::Relaxed);
+        if are_many && membarrier::is_available() {
             // Not if somebody waits by now.
             let _ = self.flags.compare_exchange(FENCED, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
