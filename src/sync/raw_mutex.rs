@@ -75,8 +75,8 @@ impl AsWaitList<Entry> for Queue {
 pub(crate) struct RawMutex {
     locked: AtomicBool,
     flags: AtomicU8,
-    /// Turns with FENCED for which nobody waited. A hint: a lost update does no harm.
-    quiet_turns: AtomicU16,
+    /// After so many turns more, if nobody waits, unlocks are fenced no more. A hint: a lost update does no harm.
+    quiet_turns_left: AtomicU16,
     pub(super) back_off: BackOff,
     queue: atomics::Mutex<Queue>,
     pub(super) clock: LockClock,
@@ -94,7 +94,7 @@ impl RawMutex {
             Self {
                 locked: AtomicBool::new(false),
                 flags: AtomicU8::new(FENCED),
-                quiet_turns: AtomicU16::new(0),
+                quiet_turns_left: AtomicU16::new(MANY),
                 back_off: BackOff::new(),
                 queue: atomics::Mutex::new(Queue { list: WaitList::new(), handed_to: None }),
                 clock: LockClock::new(),
@@ -154,12 +154,19 @@ impl RawMutex {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn count_quiet_turn(&self) {
-        let turns = self.quiet_turns.load(Ordering::Relaxed) + 1;
-        let are_many = turns >= MANY;
-        self.quiet_turns.store(if are_many { 0 } else { turns }, Ordering::Relaxed);
-        if are_many && membarrier::is_available() {
+        let left = self.quiet_turns_left.load(Ordering::Relaxed).wrapping_sub(1);
+        self.quiet_turns_left.store(left, Ordering::Relaxed);
+        if left == 0 {
+            self.fence_no_more();
+        }
+    }
+
+    #[cold]
+    fn fence_no_more(&self) {
+        self.quiet_turns_left.store(MANY, Ordering::Relaxed);
+        if membarrier::is_available() {
             // Not if somebody waits by now.
             let _ = self.flags.compare_exchange(FENCED, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -211,7 +218,7 @@ impl RawMutex {
             self.flags.fetch_and(!WOKEN, Ordering::Relaxed);
         }
         let before = self.flags.fetch_or(WAITERS | FENCED, Ordering::Relaxed);
-        self.quiet_turns.store(0, Ordering::Relaxed);
+        self.quiet_turns_left.store(MANY, Ordering::Relaxed);
         if before & FENCED == 0 {
             membarrier::everywhere();
         } else {
