@@ -571,6 +571,55 @@ fn who_watches_is_told_of_a_select_that_comes_to_wait() {
 }
 
 #[test]
+fn the_body_of_an_arm_may_change_and_drop_what_the_arms_name() {
+    let (sender, mut receiver) = bounded(1);
+    let (other, others) = bounded::<u32>(1);
+    sender.send(1).unwrap();
+    drop(sender);
+    let mut turns = 0;
+    while turns < 2 {
+        select! {
+            recv(receiver) -> message => match message {
+                Ok(_) => turns += 1,
+                Err(_) => {
+                    turns += 1;
+                    receiver = never();
+                }
+            },
+            recv(others) -> _ => unreachable!(),
+        }
+    }
+    select! {
+        recv(receiver) -> _ => unreachable!(),
+        send(other, 5) -> sent => {
+            sent.unwrap();
+            drop(other);
+        }
+    }
+    select! {
+        recv(receiver) -> _ => unreachable!(),
+        default => drop(receiver),
+    }
+    assert_eq!(others.recv(), Ok(5));
+}
+
+#[test]
+fn the_place_of_a_message_is_large_enough_whatever_it_was_for_before() {
+    let (_wide, receive_wide) = bounded::<u128>(1);
+    let (long, receive_long) = bounded::<[u64; 4]>(1);
+    long.send([1, 2, 3, 4]).unwrap();
+    let mut operation = channel::Operation::default();
+    let mut select = Select::new();
+    select.recv(&receive_wide);
+    assert!(select.try_select_into(&mut operation).is_err());
+    let mut select = Select::new();
+    select.recv(&receive_long);
+    select.select_into(&mut operation);
+    assert_eq!(operation.recv(&receive_long), Ok([1, 2, 3, 4]));
+    assert!(catch_unwind(AssertUnwindSafe(|| operation.recv(&receive_long))).is_err(), "it is completed");
+}
+
+#[test]
 fn a_select_that_is_forgotten_with_room_set_aside_costs_that_room_and_nothing_else() {
     const MESSAGES: u32 = 1000;
     let (sender, receiver) = bounded(1);

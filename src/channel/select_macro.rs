@@ -1,7 +1,8 @@
 //! `select!` and `select_biased!`: short forms of [`Select`](crate::channel::Select), and nothing more.
 //!
 //! The arms are taken apart one by one (`@next`, `@body`), the senders and receivers are evaluated in order and
-//! bound (`@bind`), and what was selected finds its arm by its index (`@dispatch`).
+//! bound (`@bind`), and what was selected finds its arm by its index (`@dispatch`). The operation ends before the body, which
+//! may change or drop what the arms name.
 
 /// Waits for one of several channel operations: Go's `select`, in crossbeam-channel's syntax.
 ///
@@ -165,20 +166,27 @@ macro_rules! __select {
         let mut operation = $crate::channel::Operation::default();
         match $selection.try_select_into(&mut operation) {
             Ok(()) => $crate::__select!(@dispatch operation (0) $arms),
-            Err(_) => $default,
+            Err(_) => {
+                ::core::mem::drop(operation);
+                $default
+            }
         }
     }};
     (@run $selection:ident ((($timeout:expr)) ($default:expr)) $arms:tt) => {{
         let mut operation = $crate::channel::Operation::default();
         match $selection.select_timeout_into($timeout, &mut operation) {
             Ok(()) => $crate::__select!(@dispatch operation (0) $arms),
-            Err(_) => $default,
+            Err(_) => {
+                ::core::mem::drop(operation);
+                $default
+            }
         }
     }};
 
     (@dispatch $operation:ident ($index:expr) [(recv $handle:ident ($result:pat) ($body:expr)) $($arms:tt)*]) => {
         if $operation.index() == $index {
             let $result = $operation.recv($handle);
+            ::core::mem::drop($operation);
             $body
         } else {
             $crate::__select!(@dispatch $operation ($index + 1) [$($arms)*])
@@ -187,6 +195,7 @@ macro_rules! __select {
     (@dispatch $operation:ident ($index:expr) [(send $handle:ident ($message:expr) ($result:pat) ($body:expr)) $($arms:tt)*]) => {
         if $operation.index() == $index {
             let $result = $operation.send($handle, $message);
+            ::core::mem::drop($operation);
             $body
         } else {
             $crate::__select!(@dispatch $operation ($index + 1) [$($arms)*])

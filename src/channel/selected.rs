@@ -29,9 +29,8 @@ impl Slot {
     #[inline(always)]
     fn prepare(&mut self, layout: Layout) {
         let is_small = layout.size() <= size_of::<Small>() && layout.align() <= align_of::<Small>();
-        if !is_small {
-            self.large = Some(Memory::new(layout));
-        }
+        // What another select needed is gone: it may be less than the place for small ones.
+        self.large = (!is_small).then(|| Memory::new(layout));
     }
 
     #[inline(always)]
@@ -107,6 +106,7 @@ impl<'a> Operation<'a> {
     #[inline(always)]
     pub(super) fn slot_for(&mut self, message: Layout) -> NonNull<u8> {
         assert!(self.begun.is_none(), "an operation has begun, and has not been completed");
+        self.endpoint = None;
         self.slot.prepare(message);
         self.slot.pointer()
     }
@@ -173,6 +173,7 @@ impl<'a> Operation<'a> {
     fn check(&self, side: Side, address: *const (), otherwise: &str) {
         let is_own = self.endpoint.is_some_and(|own| std::ptr::eq(std::ptr::from_ref(own).cast(), address));
         assert!(self.side == side && is_own, "{otherwise}");
+        assert!(self.begun.is_some(), "the operation has been completed");
     }
 
     #[cold]

@@ -399,7 +399,7 @@ impl Waiters {
             let Some(pointer) = next else { break };
             // SAFETY: listed, hence in place.
             let entry = unsafe { pointer.as_ref() };
-            if entry.wait().home == here && passed_over < PASSES {
+            if entry.wait().home == here && entry.wish != Wish::Watch && passed_over < PASSES {
                 first.passed_over.set(passed_over + 1);
                 return pointer;
             }
