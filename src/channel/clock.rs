@@ -3,8 +3,9 @@
 //! No goroutine and no timer stands behind them: a receiver that waits does so until the clock's next time, and reads it
 //! then.
 
-use super::core::{Core, State, Wakes};
+use super::core::{Core, State};
 use super::wait::Verdict;
+use super::wakes::Wakes;
 use crate::observe::{self, Op};
 use std::time::{Duration, Instant};
 

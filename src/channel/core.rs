@@ -30,9 +30,10 @@ use super::lock::{Guard, Lock};
 use super::seat::{Seat, Seated};
 use super::wait::{Verdict, Wait, Wish};
 use super::waiters::{Claimed, Entry, PlainWait, Waiters};
+use super::wakes::Wakes;
 use crate::atomics::{AtomicBool, AtomicUsize, Ordering};
 use crate::observe::{self, Op};
-use crate::park::{WaitReason, Waiter, Woken, keeps_thread, may_spin, pause, unpark, unpark_all};
+use crate::park::{WaitReason, Woken, keeps_thread, may_spin, pause};
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
@@ -108,51 +109,6 @@ pub(super) enum Taken<'a, T> {
     /// The sender is a select, which is to be called upon.
     Promised(Claimed),
     Empty(Guard<'a, State<T>>),
-}
-
-/// Whom to wake when the lock is free: nearly always nobody (neighbours are woken at once) or one.
-///
-/// Two words, which are moved in registers: with a vector in place they are moved in memory, in pieces that stall (a tenth
-/// of a rendezvous).
-#[derive(Default)]
-pub(crate) struct Wakes {
-    first: Option<Waiter>,
-    more: Option<Box<MoreWakes>>,
-}
-
-#[derive(Default)]
-struct MoreWakes(Vec<Waiter>);
-
-impl Wakes {
-    #[inline(always)]
-    pub(super) fn add(&mut self, woken: Woken) {
-        if let Woken::Elsewhere(waiter) = woken {
-            self.add_one(waiter);
-        }
-    }
-
-    #[inline]
-    fn add_one(&mut self, waiter: Waiter) {
-        match self.first {
-            None => self.first = Some(waiter),
-            Some(_) => self.more.get_or_insert_default().0.push(waiter),
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn wake(self) {
-        if let Some(first) = self.first {
-            wake_all(first, self.more);
-        }
-    }
-}
-
-#[inline(never)]
-fn wake_all(first: Waiter, more: Option<Box<MoreWakes>>) {
-    unpark(&first);
-    if let Some(more) = more {
-        unpark_all(more.0);
-    }
 }
 
 /// Calls upon the send of a select for a message into the slot, and waits for the verdict. `None`: the select could not

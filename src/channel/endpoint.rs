@@ -1,8 +1,9 @@
 //! A channel as one arm of a select: begin, join the waiters, withdraw, deliver.
 
-use super::core::{Core, Side, Taken, Wakes};
+use super::core::{Core, Side, Taken};
 use super::wait::{Wait, Wish};
 use super::waiters::{Claimed, Entry};
+use super::wakes::Wakes;
 use crate::observe;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;

@@ -55,6 +55,7 @@ mod selected;
 mod sender;
 mod wait;
 mod waiters;
+mod wakes;
 
 #[doc(inline)]
 pub use crate::{select, select_biased};
@@ -71,10 +72,10 @@ pub use sender::Sender;
 
 use clock::Clock;
 use core::Core;
-pub(crate) use core::Wakes;
 use handle::Handle;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
+pub(crate) use wakes::Wakes;
 
 /// A channel that holds at most `capacity` messages; with 0, a send waits until a receiver takes the message.
 ///
