@@ -140,7 +140,7 @@ impl<T> State<T> {
     #[inline(always)]
     pub(super) unsafe fn hand_over(&mut self, message: NonNull<T>, receiver: Claimed, capacity: usize) -> Woken {
         if observe::is_on() {
-            observe::handed(self.watched(capacity), None, receiver.waiter());
+            observe::handed(self.watched(capacity), None, Some(receiver.waiter()));
         }
         // SAFETY: a claimed receiver's slot is ours, and made for a T. The caller gives up the message.
         unsafe { receiver.slot().cast::<T>().copy_from_nonoverlapping(message, 1) };
@@ -196,7 +196,7 @@ impl<T> State<T> {
                 wakes.add(self.served(sender.choose(None)));
             } else {
                 if observe::is_on() {
-                    observe::buffered(self.watched(capacity), sender.waiter());
+                    observe::buffered(self.watched(capacity), Some(sender.waiter()));
                 }
                 // SAFETY: a claimed sender's slot is ours, and holds a message that it gives up.
                 self.buffer.push_back(unsafe { sender.slot().cast::<T>().read() });
@@ -512,7 +512,7 @@ impl<T> Core<T> {
             }
             Some(sender) => {
                 if observe::is_on() {
-                    observe::handed(state.watched(self.capacity), sender.waiter(), None);
+                    observe::handed(state.watched(self.capacity), Some(sender.waiter()), None);
                 }
                 // SAFETY: a claimed sender's slot is ours and holds a message that it gives up.
                 unsafe { slot.copy_from_nonoverlapping(sender.slot().cast(), 1) };
@@ -643,7 +643,7 @@ impl<T> Core<T> {
     /// A message goes from the caller to a receiver that it has claimed, past the lock.
     #[cold]
     pub(super) fn tell_handed(&self, receiver: &Claimed) {
-        observe::handed(self.state.lock().watched(self.capacity), None, receiver.waiter());
+        observe::handed(self.state.lock().watched(self.capacity), None, Some(receiver.waiter()));
     }
 
     // ---- ends ----

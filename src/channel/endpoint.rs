@@ -77,23 +77,17 @@ impl<T> Endpoint for Core<T> {
 
     unsafe fn join(&self, side: Side, entry: &Entry, patient: bool) -> Result<Option<Instant>, IsReady> {
         let (mut state, hint) = self.state.lock_hinted();
-        let mut wakes = Wakes::default();
         let (mut idle, mut clock) = (hint & side.idle(), None);
         if idle == 0 {
             self.clear_seat(&mut state);
             if state.is_ready(side, self.capacity, entry.wait()) {
                 return Err(IsReady);
             }
-            let other = side.other();
-            if entry.wish() != Wish::Watch && !state.list(other).is_empty() {
-                // Somebody has come whom they watch for.
-                state.tell_watchers(other, &mut wakes);
-            }
             if side == Side::Receive {
                 clock = state.next_time();
             }
             // One that stands there may be our own, and somebody else's partner.
-            if state.list(other).is_empty() && clock.is_none() {
+            if state.list(side.other()).is_empty() && clock.is_none() {
                 idle = side.idle();
             }
         }
@@ -104,8 +98,9 @@ impl<T> Endpoint for Core<T> {
         unsafe { state.list(side).push_back(entry) };
         // The other side has us now.
         state.leave_behind(idle);
-        drop(state);
-        wakes.wake();
+        if entry.wish() != Wish::Watch {
+            Self::leave_changed(state, side);
+        }
         Ok(clock)
     }
 

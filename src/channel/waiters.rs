@@ -181,9 +181,9 @@ impl Claimed {
     }
 
     /// The goroutine, or thread, that waits.
-    pub(super) fn waiter(&self) -> Option<&observe::Partner> {
+    pub(super) fn waiter(&self) -> &observe::Partner {
         let _quiet = tsan::quiet();
-        Some(self.entry().wait().waiter())
+        self.entry().wait().waiter()
     }
 
     /// Ends the wait without an exchange: `Closed`, `Ready` or `Retry`.
