@@ -129,6 +129,7 @@ mod park;
 #[cfg(loom)]
 #[path = "sched"]
 mod sched_models {
+    pub(crate) mod deque;
     pub(crate) mod idle;
     pub(crate) mod inbox;
     pub(crate) mod life;

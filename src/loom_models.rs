@@ -11,6 +11,7 @@ use loom::thread;
 use std::ptr::NonNull;
 
 mod bias;
+mod deque;
 mod life;
 mod mutex;
 mod seat;

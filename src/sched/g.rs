@@ -32,6 +32,7 @@
 //! A wake-up from the home thread touches none of this: it changes `pinned.state`, which no other thread
 //! may see. That is what pinning buys: park and unpark without an atomic operation.
 
+use super::deque::Word;
 use super::inbox::Linked;
 use super::life::Life;
 use super::worker::{Worker, WorkerShared};
@@ -443,6 +444,19 @@ pub(crate) struct GRef(NonNull<G>);
 unsafe impl Send for GRef {}
 // SAFETY: as above.
 unsafe impl Sync for GRef {}
+
+// SAFETY: the address carries one counted reference, which is whoever's has it.
+unsafe impl Word for GRef {
+    type Target = G;
+
+    fn into_raw(self) -> NonNull<G> {
+        Self::into_raw(self)
+    }
+
+    unsafe fn from_raw(raw: NonNull<G>) -> Self {
+        Self(raw)
+    }
+}
 
 impl GRef {
     /// # Safety

@@ -31,6 +31,7 @@
 
 pub(crate) mod deadlock;
 pub(crate) mod deferred;
+pub(crate) mod deque;
 pub(crate) mod g;
 pub(crate) mod idle;
 pub(crate) mod inbox;
@@ -578,7 +579,7 @@ impl Scheduler {
     /// Drops the closures of goroutines that will never start; their joiners learn it.
     pub(crate) fn cancel_unstarted(&self) {
         loop {
-            let from_deques = || self.workers().iter().find_map(|worker| worker.stealer.steal().success());
+            let from_deques = || self.workers().iter().find_map(|worker| worker.stealer.steal());
             let take_starved = || lock(&self.starved).queue.pop_front();
             let Some(g) = self.injector.steal().success().or_else(from_deques).or_else(take_starved) else {
                 if !self.has_any_fresh() {

@@ -16,6 +16,7 @@ mod search;
 mod watch;
 
 use super::Scheduler;
+use super::deque::{Deque, Stealer};
 use super::g::{DONE, G, GRef, PENDING, Pinned, RunState, USER, Yielder};
 use super::idle::Sleeper;
 use super::inbox::Inbox;
@@ -30,7 +31,7 @@ use crate::stack::overflow::{SignalStack, SignalStackMemory};
 use crate::stack::slab;
 use crate::timer::{TimerKey, Timers};
 use crate::tsan;
-use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use crossbeam_deque::Steal;
 use crossbeam_utils::CachePadded;
 use ready::Ready;
 use std::cell::{Cell, RefCell};
@@ -121,7 +122,7 @@ impl WorkerShared {
         if let Some(spare) = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(spare);
         }
-        let deque = Deque::new_lifo();
+        let deque = Deque::new();
         Ok(Box::leak(Box::new(Self {
             inbox: CachePadded::new(Inbox::new()),
             sleeper: CachePadded::new(Sleeper::new()),

@@ -26,6 +26,8 @@ use std::sync::atomic::Ordering;
 pub(super) const FAIR_TICK: u32 = 61;
 /// As many fresh goroutines as Go keeps in a worker's own queue.
 const CROWD: usize = 256;
+/// How many a worker takes from the injector at a time.
+const MOST_INJECTED: usize = 32;
 /// So many of `FAIR_TICK` turns for fresh ones are few.
 const FEW: u32 = 8;
 /// After so many looks at which they had few turns and had become more, fresh ones are starved.
@@ -153,14 +155,22 @@ impl Worker {
         if self.is_dedicated() {
             return None;
         }
-        self.scheduler.take_starved().or_else(|| self.take_injected()).or_else(|| self.shared.stealer.steal().success())
+        self.scheduler.take_starved().or_else(|| self.take_injected()).or_else(|| self.shared.stealer.steal())
     }
 
     pub(super) fn take_injected(&self) -> Option<GRef> {
         if self.is_dedicated() || self.scheduler.injector.is_empty() {
             return None;
         }
-        steal_until_decided(|| self.scheduler.injector.steal_batch_with_limit_and_pop(&self.deque, 32))
+        let injector = &self.scheduler.injector;
+        let take = || steal_until_decided(|| injector.steal());
+        // A half at most: others come, too.
+        let more = injector.len().div_ceil(2).clamp(1, MOST_INJECTED) - 1;
+        let oldest = take()?;
+        let others: Vec<GRef> = (0..more).map_while(|_| take()).collect();
+        // The deque gives the last first.
+        others.into_iter().rev().for_each(|g| self.deque.push(g));
+        Some(oldest)
     }
 
     /// How many fresh goroutines wait here.

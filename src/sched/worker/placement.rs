@@ -55,14 +55,23 @@ impl Worker {
         if self.is_explored() {
             return self.start_at_once(g);
         }
-        let is_lone = self.deque.is_empty();
-        self.deque.push(g);
+        let is_lone = match self.deque.try_push(g) {
+            Ok(is_lone) => is_lone,
+            Err(g) => return self.push_into_larger(g),
+        };
         if !is_lone {
             self.shares_out.set(true);
         } else if self.own_lone.get() >= LONE_STREAK && !self.was_robbed() && !self.is_crowded() {
             return;
         }
         self.scheduler.wake_for_fresh();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_into_larger(&self, g: GRef) {
+        self.deque.grow();
+        self.push_fresh(g);
     }
 
     /// Queues a fresh goroutine that can start nowhere else.

@@ -11,7 +11,7 @@
 
 use super::super::g::GRef;
 use super::placement::Lone;
-use super::{Counters, Kind, Next, Worker, steal_until_decided};
+use super::{Counters, Kind, Next, Worker};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -138,16 +138,8 @@ impl Worker {
             if std::ptr::eq(victim, self.shared) || !Lone::may_steal(lone, victim) {
                 continue;
             }
-            let limit = haul_of(victim.stealer.len());
-            let stolen = steal_until_decided(|| victim.stealer.steal_batch_with_limit_and_pop(&self.deque, limit));
-            if let Some(g) = stolen {
-                // The deque gives no more than a half, of two one.
-                if limit == 2
-                    && self.deque.is_empty()
-                    && let Some(second) = victim.stealer.steal().success()
-                {
-                    self.deque.push(second);
-                }
+            let most = haul_of(victim.stealer.len());
+            if let Some(g) = victim.stealer.steal_several(most, &self.deque) {
                 victim.robbed.store(true, Ordering::Relaxed);
                 Counters::bump(&self.shared.counters.steals);
                 let finished = self.shared.counters.finished.load(Ordering::Relaxed);
