@@ -347,7 +347,7 @@ mod tests {
                 }
             }
             done.store(true, Ordering::Release);
-            thieves.map(|thief| taken.extend(thief.join().unwrap()));
+            thieves.into_iter().for_each(|thief| taken.extend(thief.join().unwrap()));
             taken
         });
         taken.sort_unstable();
