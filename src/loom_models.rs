@@ -192,20 +192,22 @@ fn the_last_searcher_leaves_no_work_behind() {
             })
         };
         let take = || work.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok();
-        if take() {
-            if idle.found_work() && work.load(Ordering::SeqCst) > 0 {
+        let looks_again = if take() {
+            // What it has taken may last for ever.
+            if idle.found_work() && work.load(Ordering::Acquire) > 0 {
                 wake(&idle, &woken);
             }
-        } else if idle.doze(0, true) && work.load(Ordering::Acquire) > 0 {
-            idle.rouse(0);
+            false
         } else {
-            producer.join().unwrap();
-            let other_sleeps = other.join().unwrap();
-            assert!(!other_sleeps || woken.load(Ordering::Acquire) > 0 || work.load(Ordering::Acquire) == 0);
-            return;
-        }
+            idle.doze(0, true) && work.load(Ordering::Acquire) > 0
+        };
         producer.join().unwrap();
-        other.join().unwrap();
+        let other_sleeps = other.join().unwrap();
+        let is_left = other_sleeps && !looks_again && work.load(Ordering::Acquire) > 0;
+        assert!(
+            !is_left || woken.load(Ordering::Acquire) > 0,
+            "both sleep or are busy, work is there, nobody is woken"
+        );
     });
 }
 

@@ -121,3 +121,25 @@ fn what_takes_the_place_of_one_that_the_owner_took_is_taken_once() {
         finish(&deque, &taken, thieves, 11);
     });
 }
+
+#[test]
+fn a_batch_that_is_stolen_on_at_once_is_taken_once() {
+    bounded_model(2, || {
+        let (deque, taken) = (Deque::new(), Taken::new());
+        (0..3).for_each(|number| deque.push(Item::new(number)));
+        let robber = {
+            let (stealer, taken) = (deque.stealer(), taken.clone());
+            thread::spawn(move || {
+                let own = Deque::new();
+                let second = thief(&own, &taken, 1);
+                stealer.steal_several(2, &own).iter().for_each(|item| taken.add(item));
+                second.join().unwrap();
+                while let Some(item) = own.pop() {
+                    taken.add(&item);
+                }
+            })
+        };
+        deque.pop().iter().for_each(|item| taken.add(item));
+        finish(&deque, &taken, vec![robber], 111);
+    });
+}

@@ -25,8 +25,9 @@
 //!
 //! # Memory
 //! A ring that is full is followed by one of twice its length. The smaller ones stay, for thieves that still look there, as
-//! long as the deque, all of them as large as the present one; and that does not shrink: 16 bytes for each goroutine that
-//! ever waited here at once, where its own object is kept as well (`task_memory`) and takes eight times that.
+//! long as the deque, all of them as large as the present one; and that does not shrink: 16 to 32 bytes for each goroutine that
+//! ever waited here at once, where its own object is kept as well (`task_memory`) and takes 128 at least. What is left in slots
+//! must not keep anything alive in the eyes of the search for leaks, which passes over the rings ([`Stealer::rings`]).
 //!
 //! Rejected: crossbeam's deque, which was here before. It gives a ring back as it empties: each burst of a million paid again
 //! for page faults and copies, an eighth of what it takes to start and end them.
@@ -256,15 +257,30 @@ impl<W: Word> Stealer<W> {
         }
     }
 
-    /// Takes so many of the oldest, if they are there, of which the newest is returned, and the others go to the caller's own
-    /// deque: as if all had, and it had then taken one.
+    /// Takes so many of the oldest, but no more than about a half of what is there now, of which the newest is returned, and
+    /// the others go to the caller's own deque: as if all had, and it had then taken one.
     pub(crate) fn steal_several(&self, most: usize, to: &Deque<W>) -> Option<W> {
         let mut newest = self.steal()?;
-        for _ in 1..most {
+        for _ in 1..most.min(1 + self.len().div_ceil(2)) {
             let Some(next) = self.steal() else { break };
             to.push(std::mem::replace(&mut newest, next));
         }
         Some(newest)
+    }
+
+    /// Where the slots lie, the present ones and those before them.
+    #[cfg(not(loom))]
+    pub(crate) fn rings(&self) -> Vec<std::ops::Range<usize>> {
+        let present = self.shared.ring.load(Ordering::Acquire);
+        // SAFETY: all rings live as long as the deque, and what is before one is written before that is there for others.
+        let rings = std::iter::successors(NonNull::new(present), |ring| NonNull::new(unsafe { ring.as_ref() }.smaller));
+        rings
+            .map(|ring| {
+                // SAFETY: as above.
+                let slots = unsafe { ring.as_ref() }.slots.as_ptr_range();
+                slots.start.addr()..slots.end.addr()
+            })
+            .collect()
     }
 }
 
@@ -311,8 +327,9 @@ mod tests {
             [own.pop(), own.pop(), own.pop(), own.pop()].map(|item| item.map(|n| *n)),
             [Some(2), Some(1), Some(0), None]
         );
-        assert_eq!(deque.stealer().steal_several(100, &own), Some(Box::new(9)));
-        assert_eq!((own.len(), deque.len()), (5, 0));
+        assert_eq!(deque.stealer().steal_several(100, &own), Some(Box::new(7)), "a half at most");
+        assert_eq!(deque.stealer().steal_several(2, &own), Some(Box::new(9)), "but both of two");
+        assert_eq!((own.len(), deque.len()), (4, 0));
     }
 
     #[test]

@@ -23,7 +23,7 @@
 //! not sleep, or W2 precedes P1, hence W1 precedes P2, and the producer finds the sleeper. For pinned work
 //! P1 is the inbox's compare-exchange, P2 the load in `Sleeper::wake`, W1 the store in `Sleeper::announce`,
 //! W2 the re-check between `announce` and the poller. For fresh work P1 is a deque push followed by a
-//! SeqCst fence (crossbeam's push is only a release store), W1 the update of `Idle::state` in `doze`.
+//! SeqCst fence (the push is only a release store), W1 the update of `Idle::state` in `doze`.
 //! The wake itself cannot be lost: the eventfd is level-triggered and keeps its count until it is read.
 //!
 //! *Searching* workers save wake-ups: a producer that sees a searcher wakes nobody. That is sound because a
@@ -96,7 +96,12 @@ impl Idle {
 
     /// A searcher found work. Returns whether it was the last one: then it must call `worker_to_wake`.
     pub(crate) fn found_work(&self) -> bool {
-        self.state.fetch_sub(SEARCHER, Ordering::SeqCst) / SEARCHER == 1
+        let was_last = self.state.fetch_sub(SEARCHER, Ordering::SeqCst) / SEARCHER == 1;
+        if was_last {
+            // It looks whether there is more, as in `doze`.
+            fence(Ordering::SeqCst);
+        }
+        was_last
     }
 
     /// Step W1: the worker becomes a sleeper, from being a searcher or not, and calls `rouse` when it is

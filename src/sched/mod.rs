@@ -2,7 +2,7 @@
 //!
 //! # The design in short
 //! - A goroutine that has not started is a closure that may run anywhere. It lies in its spawner's deque
-//!   (crossbeam's Chase–Lev), in the injector if it comes from outside, and any worker may steal it.
+//!   (`deque.rs`), in the injector if it comes from outside, and any worker may steal it.
 //! - A goroutine that has started is pinned to its worker until it ends: the compiler may keep a
 //!   thread-local's address across a switch, and a stack may hold what is not `Send`.
 //! - Each worker has its own ready queue, timers, stacks and poller, and touches them without atomics.
@@ -327,6 +327,11 @@ impl Scheduler {
     /// The stacks of the workers, where these are the runtime's.
     pub(crate) fn own_stacks(&self) -> Vec<Range<usize>> {
         self.workers().iter().chain(self.dedicated_workers()).filter_map(WorkerShared::own_stack).collect()
+    }
+
+    /// Where the workers' queues keep fresh goroutines, and what is left there of others.
+    pub(crate) fn rings(&self) -> Vec<Range<usize>> {
+        self.workers().iter().chain(self.dedicated_workers()).flat_map(|worker| worker.stealer.rings()).collect()
     }
 
     // ---- fresh work ----

@@ -179,6 +179,7 @@ impl Process {
         if schedulers.iter().all(|scheduler| scheduler.unstarted() == 0) {
             for scheduler in &schedulers {
                 hidden.extend(scheduler.own_stacks());
+                hidden.extend(scheduler.rings());
             }
         }
         this.hidden = hidden.into_iter().map(|range| (range.start, range.end)).collect();

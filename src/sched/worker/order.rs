@@ -166,8 +166,10 @@ impl Worker {
         let take = || steal_until_decided(|| injector.steal());
         // A half at most: others come, too.
         let more = injector.len().div_ceil(2).clamp(1, MOST_INJECTED) - 1;
+        // Room comes first: the allocator may be the program's own, and what we have taken nobody else could start meanwhile.
+        let mut others = Vec::with_capacity(more);
         let oldest = take()?;
-        let others: Vec<GRef> = (0..more).map_while(|_| take()).collect();
+        others.extend((0..more).map_while(|_| take()));
         // The deque gives the last first.
         others.into_iter().rev().for_each(|g| self.deque.push(g));
         Some(oldest)
