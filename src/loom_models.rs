@@ -199,7 +199,11 @@ fn the_last_searcher_leaves_no_work_behind() {
             }
             false
         } else {
-            idle.doze(0, true) && work.load(Ordering::Acquire) > 0
+            let looks_again = idle.doze(0, true) && work.load(Ordering::Acquire) > 0;
+            if looks_again {
+                idle.rouse(0);
+            }
+            looks_again
         };
         producer.join().unwrap();
         let other_sleeps = other.join().unwrap();

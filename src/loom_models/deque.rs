@@ -52,6 +52,21 @@ impl Taken {
     fn add(&self, item: &Item) {
         self.0.fetch_add(10_usize.pow(u32::try_from(item.number()).unwrap()), Ordering::Relaxed);
     }
+
+    /// The owner takes one, if there is one. Says whether there was.
+    fn pop(&self, deque: &Deque<Item>) -> bool {
+        deque.pop().inspect(|item| self.add(item)).is_some()
+    }
+
+    fn pop_all(&self, deque: &Deque<Item>) {
+        while self.pop(deque) {}
+    }
+}
+
+fn filled(count: usize) -> Deque<Item> {
+    let deque = Deque::new();
+    (0..count).for_each(|number| deque.push(Item::new(number)));
+    deque
 }
 
 fn thief(deque: &Deque<Item>, taken: &Taken, times: usize) -> thread::JoinHandle<()> {
@@ -66,20 +81,17 @@ fn thief(deque: &Deque<Item>, taken: &Taken, times: usize) -> thread::JoinHandle
 /// The owner takes what is left, after the thieves.
 fn finish(deque: &Deque<Item>, taken: &Taken, thieves: Vec<thread::JoinHandle<()>>, all: usize) {
     thieves.into_iter().for_each(|thief| thief.join().unwrap());
-    while let Some(item) = deque.pop() {
-        taken.add(&item);
-    }
+    taken.pop_all(deque);
     assert_eq!(taken.0.load(Ordering::Relaxed), all, "how often each was taken");
 }
 
 #[test]
 fn an_owner_and_a_thief_take_each_once() {
     model(|| {
-        let (deque, taken) = (Deque::new(), Taken::new());
-        (0..2).for_each(|number| deque.push(Item::new(number)));
+        let (deque, taken) = (filled(2), Taken::new());
         let thieves = vec![thief(&deque, &taken, 2)];
         for _ in 0..2 {
-            deque.pop().iter().for_each(|item| taken.add(item));
+            taken.pop(&deque);
         }
         finish(&deque, &taken, thieves, 11);
     });
@@ -88,10 +100,9 @@ fn an_owner_and_a_thief_take_each_once() {
 #[test]
 fn two_thieves_and_an_owner_take_each_once() {
     bounded_model(2, || {
-        let (deque, taken) = (Deque::new(), Taken::new());
-        (0..2).for_each(|number| deque.push(Item::new(number)));
+        let (deque, taken) = (filled(2), Taken::new());
         let thieves = vec![thief(&deque, &taken, 1), thief(&deque, &taken, 1)];
-        deque.pop().iter().for_each(|item| taken.add(item));
+        taken.pop(&deque);
         finish(&deque, &taken, thieves, 11);
     });
 }
@@ -99,12 +110,11 @@ fn two_thieves_and_an_owner_take_each_once() {
 #[test]
 fn a_thief_finds_what_it_takes_while_the_ring_grows_and_its_places_are_used_again() {
     model(|| {
-        let (deque, taken) = (Deque::new(), Taken::new());
-        deque.push(Item::new(0));
+        let (deque, taken) = (filled(1), Taken::new());
         let thieves = vec![thief(&deque, &taken, 2)];
         // The ring has two places.
         (1..4).for_each(|number| deque.push(Item::new(number)));
-        deque.pop().iter().for_each(|item| taken.add(item));
+        taken.pop(&deque);
         finish(&deque, &taken, thieves, 1111);
     });
 }
@@ -112,12 +122,11 @@ fn a_thief_finds_what_it_takes_while_the_ring_grows_and_its_places_are_used_agai
 #[test]
 fn what_takes_the_place_of_one_that_the_owner_took_is_taken_once() {
     model(|| {
-        let (deque, taken) = (Deque::new(), Taken::new());
-        deque.push(Item::new(0));
+        let (deque, taken) = (filled(1), Taken::new());
         let thieves = vec![thief(&deque, &taken, 2)];
-        deque.pop().iter().for_each(|item| taken.add(item));
+        taken.pop(&deque);
         deque.push(Item::new(1));
-        deque.pop().iter().for_each(|item| taken.add(item));
+        taken.pop(&deque);
         finish(&deque, &taken, thieves, 11);
     });
 }
@@ -125,8 +134,7 @@ fn what_takes_the_place_of_one_that_the_owner_took_is_taken_once() {
 #[test]
 fn a_batch_that_is_stolen_on_at_once_is_taken_once() {
     bounded_model(2, || {
-        let (deque, taken) = (Deque::new(), Taken::new());
-        (0..3).for_each(|number| deque.push(Item::new(number)));
+        let (deque, taken) = (filled(3), Taken::new());
         let robber = {
             let (stealer, taken) = (deque.stealer(), taken.clone());
             thread::spawn(move || {
@@ -134,12 +142,10 @@ fn a_batch_that_is_stolen_on_at_once_is_taken_once() {
                 let second = thief(&own, &taken, 1);
                 stealer.steal_several(2, &own).iter().for_each(|item| taken.add(item));
                 second.join().unwrap();
-                while let Some(item) = own.pop() {
-                    taken.add(&item);
-                }
+                taken.pop_all(&own);
             })
         };
-        deque.pop().iter().for_each(|item| taken.add(item));
+        taken.pop(&deque);
         finish(&deque, &taken, vec![robber], 111);
     });
 }
