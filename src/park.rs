@@ -510,7 +510,7 @@ fn park_goroutine(worker: &Worker, g: &G, reason: WaitReason) {
     }
     g.set_wait_reason(reason);
     match keep_thread::reason_to(worker, g, pinned) {
-        None => switch_out(pinned, RunState::Parked),
+        None => switch_out(worker, pinned, RunState::Parked),
         Some(why) => keep_thread::park_in_place(worker, g, pinned, why),
     }
     g.set_wait_reason(WaitReason::None);
@@ -526,12 +526,12 @@ pub(crate) fn leave_traces(pinned: &Pinned, state: RunState) {
 }
 
 #[inline(always)]
-pub(crate) fn switch_out(pinned: &Pinned, state: RunState) {
+pub(crate) fn switch_out(worker: &Worker, pinned: &Pinned, state: RunState) {
     tsan::suspending();
     leave_traces(pinned, state);
     // SAFETY: the yielder lives on this goroutine's stack from its entry to its end, and we run on that
     // stack now (`keep_thread::reason_to` has compared the stack pointer with its bounds).
-    unsafe { (*pinned.yielder.get()).suspend(()) };
+    unsafe { (*pinned.yielder.get()).suspend(NonNull::from(worker)) };
     tsan::resumed();
 }
 
@@ -557,7 +557,7 @@ fn yield_goroutine(worker: &Worker, g: &G, wants_to: bool) {
         return;
     }
     worker.push_yielded(g, wants_to);
-    switch_out(pinned, RunState::Ready);
+    switch_out(worker, pinned, RunState::Ready);
 }
 
 /// Lisle operations that a goroutine may do before it lets its neighbours run.

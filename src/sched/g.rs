@@ -56,8 +56,9 @@ pub(crate) const DONE: u8 = 4;
 /// Goes with PENDING: the wake-up is the user's `unpark`.
 pub(crate) const USER: u8 = 8;
 
-pub(crate) type Coroutine = corosensei::Coroutine<(), (), (), Stack>;
-pub(crate) type Yielder = corosensei::Yielder<(), ()>;
+/// What a goroutine hands over as it gives up its thread is its worker; `Worker::work` says why.
+pub(crate) type Coroutine = corosensei::Coroutine<(), NonNull<Worker>, (), Stack>;
+pub(crate) type Yielder = corosensei::Yielder<(), NonNull<Worker>>;
 
 /// What `G` needs of the typed `Task` around it.
 pub(crate) struct TaskVTable {
@@ -386,18 +387,19 @@ impl G {
         before
     }
 
-    /// Switches to the goroutine's stack until it parks, yields or ends. Returns whether it ended. With its own `pinned`.
+    /// Switches to the goroutine's stack until it parks or yields, and returns the worker, which is the caller's, as the
+    /// goroutine hands it over; or until it ends. With its own `pinned`.
     #[inline(always)]
-    pub(crate) fn resume(&self, pinned: &Pinned) -> bool {
+    pub(crate) fn resume(&self, pinned: &Pinned) -> Option<NonNull<Worker>> {
         let slot = pinned.coroutine.get();
         // SAFETY: home thread, since `pinned` comes from `G::pinned`. Only `start`, `resume` and `retire` touch the slot, and
         // none is re-entered for the same goroutine, since a running goroutine is in no queue.
         let coroutine = unsafe { &mut *slot };
         let back = self.fiber.enter();
         forget_registers();
-        let ended = matches!(coroutine.resume(()), corosensei::CoroutineResult::Return(()));
-        self.fiber.leave(back, ended);
-        ended
+        let worker = coroutine.resume(()).as_yield();
+        self.fiber.leave(back, worker.is_none());
+        worker
     }
 
     /// The goroutine has returned: it is nobody's from now on. Returns its stack.

@@ -139,14 +139,14 @@ impl Explorer {
     fn step_back(&self, worker: &Worker, g: &G) {
         let pinned = g.pinned(worker);
         worker.ready.push_woken(NonNull::from(g));
-        crate::park::switch_out(pinned, RunState::Ready);
+        crate::park::switch_out(worker, pinned, RunState::Ready);
     }
 
     /// The schedule ends here: the goroutine goes no further.
     fn abandon(&self, worker: &Worker, g: &G) -> ! {
         let pinned = g.pinned(worker);
         loop {
-            crate::park::switch_out(pinned, RunState::Parked);
+            crate::park::switch_out(worker, pinned, RunState::Parked);
         }
     }
 

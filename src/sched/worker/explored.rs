@@ -77,7 +77,7 @@ impl Worker {
     /// Runs the goroutine until it gives its thread back. Whether it has ended.
     #[inline(never)]
     pub(crate) fn resume_explored(&self, g: NonNull<G>) -> bool {
-        self.resume(g)
+        self.resume(g).is_none()
     }
 
     /// When something is due.

@@ -17,7 +17,8 @@
 //! - A goroutine's slice ends at the latest when its budget of operations is spent (`park::spend_budget`).
 
 use super::super::g::{G, GRef};
-use super::{Counters, Next, Worker, steal_until_decided};
+use super::{Counters, Next, Worker};
+use crossbeam_deque::Steal;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
@@ -196,5 +197,15 @@ impl Worker {
         // A part of them all, where they are many, so that they do not become ever more.
         self.fresh_first.set(if wants_to { all.min(CROWD.max(all / 4)) } else { 1 });
         self.fresh_presses.set(true);
+    }
+}
+
+fn steal_until_decided(mut steal: impl FnMut() -> Steal<GRef>) -> Option<GRef> {
+    loop {
+        match steal() {
+            Steal::Success(g) => return Some(g),
+            Steal::Empty => return None,
+            Steal::Retry => std::hint::spin_loop(),
+        }
     }
 }
