@@ -24,6 +24,7 @@
 //! "Contract" says so to the user.
 
 use crate::stack::slab;
+use crate::tsan;
 use std::arch::x86_64::{
     __m128, __m128i, _mm_and_si128, _mm_castps_si128, _mm_cmpeq_epi32, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi32,
     _mm_shuffle_ps,
@@ -31,17 +32,21 @@ use std::arch::x86_64::{
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int, c_void};
+use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts changes in the set of loaded objects; the watchdog looks.
 static LOADED: AtomicU64 = AtomicU64::new(0);
 
-/// One thread's view of one module's thread-local block.
+/// One thread's view of one module's thread-local block, or of a part of it.
 #[derive(Clone, Debug)]
 struct Block {
     /// Empty for the executable, as the dynamic linker has it.
     module: String,
     start: usize,
+    /// The number that its first word has among those of the module.
+    first_word: usize,
     words: usize,
 }
 
@@ -228,13 +233,13 @@ impl Scanner {
 
     /// Where a hit lies.
     pub(crate) fn variable(&self, hit: Hit) -> Variable {
-        let module = self.blocks.borrow()[hit.block].module.clone();
-        Variable { module, offset: hit.word * size_of::<usize>() }
+        let Block { module, first_word, .. } = self.blocks.borrow()[hit.block].clone();
+        Variable { module, offset: (first_word + hit.word) * size_of::<usize>() }
     }
 
     #[cold]
     fn refresh(&self) {
-        let mut modules = Modules { blocks: Vec::new(), unresolved: false };
+        let mut modules = Modules { blocks: Vec::new(), unresolved: false, sanitizers: sanitizers() };
         let loaded = LOADED.load(Ordering::Relaxed);
         // SAFETY: the callback has the right signature and the pointer stays valid during the call.
         unsafe { libc::dl_iterate_phdr(Some(visit), std::ptr::from_mut(&mut modules).cast::<c_void>()) };
@@ -354,6 +359,8 @@ unsafe fn words_at<'a>(start: usize, words: usize) -> &'a [usize] {
 struct Modules {
     blocks: Vec<Block>,
     unresolved: bool,
+    /// See `sanitizers`.
+    sanitizers: &'static [Range<usize>],
 }
 
 /// Called by the dynamic linker for each loaded object.
@@ -381,8 +388,32 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: libc::size_t, d
     let aligned = start.next_multiple_of(size_of::<usize>());
     let end = start + usize::try_from(header.p_memsz).unwrap_or(0);
     let words = end.saturating_sub(aligned) / size_of::<usize>();
-    modules.blocks.push(Block { module: name, start: aligned, words });
+    let mut from = 0;
+    let rest = words..words;
+    for passed_over in modules.sanitizers.iter().filter(|_| name.is_empty()).chain([&rest]) {
+        let until = passed_over.start.min(words);
+        if from < until {
+            let start = aligned + from * size_of::<usize>();
+            modules.blocks.push(Block { module: name.clone(), start, first_word: from, words: until - from });
+        }
+        from = from.max(passed_over.end);
+    }
     0
+}
+
+/// Which words of the executable's block are ThreadSanitizer's own: what it keeps of a goroutine's stack there is no pointer
+/// into a frame that the program has. In order; none without it.
+fn sanitizers() -> &'static [Range<usize>] {
+    static WORDS: OnceLock<Vec<Range<usize>>> = OnceLock::new();
+    WORDS.get_or_init(|| {
+        let symbols = if tsan::IS_ON { symbols_of("").unwrap_or_default() } else { Vec::new() };
+        let is_its_own = |name: &str| name.contains("__tsan") || name.contains("__sanitizer");
+        let words = |place: Range<usize>| place.start / size_of::<usize>()..place.end.div_ceil(size_of::<usize>());
+        let mut found: Vec<_> =
+            symbols.into_iter().filter(|(_, name)| is_its_own(name)).map(|(place, _)| words(place)).collect();
+        found.sort_by_key(|words| words.start);
+        found
+    })
 }
 
 /// The C library and the dynamic linker keep no pointers into frames.
@@ -406,18 +437,24 @@ pub(crate) fn check_loaded() {
 
 /// The name of the thread-local symbol at `offset` in the block of a module, from its symbol table.
 fn symbol_at(module: &str, offset: usize) -> Option<String> {
+    let (_, name) = symbols_of(module)?.into_iter().find(|(place, _)| place.contains(&offset))?;
+    // The alternate form leaves out the hash.
+    Some(format!("{:#}", rustc_demangle::demangle(&name)))
+}
+
+/// The thread-local symbols of a module: where they lie in its block, and their names.
+fn symbols_of(module: &str) -> Option<Vec<(Range<usize>, String)>> {
     use object::{Object, ObjectSymbol, SymbolKind};
     let path = if module.is_empty() { "/proc/self/exe" } else { module };
     let bytes = std::fs::read(path).ok()?;
     let file = object::File::parse(&*bytes).ok()?;
-    let offset = u64::try_from(offset).ok()?;
-    let symbol = file
-        .symbols()
-        .chain(file.dynamic_symbols())
-        .filter(|symbol| symbol.kind() == SymbolKind::Tls)
-        .find(|symbol| (symbol.address()..symbol.address() + symbol.size().max(1)).contains(&offset))?;
-    // The alternate form leaves out the hash.
-    Some(format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?)))
+    let symbols = file.symbols().chain(file.dynamic_symbols()).filter(|symbol| symbol.kind() == SymbolKind::Tls);
+    let place_and_name = symbols.filter_map(|symbol| {
+        let start = usize::try_from(symbol.address()).ok()?;
+        let end = start + usize::try_from(symbol.size().max(1)).ok()?;
+        Some((start..end, symbol.name().ok()?.to_owned()))
+    });
+    Some(place_and_name.collect())
 }
 
 /// How often each creation site had to keep its thread, so that its later goroutines get one of their own.
