@@ -505,6 +505,7 @@ impl Worker {
     /// The worker itself, of which the compiler knows nothing more: else it would find out the addresses of its fields ahead,
     /// and keep them on the stack.
     #[inline(always)]
+    #[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is read or written there")]
     fn forgotten(&self) -> &Self {
         let mut this: *const Self = self;
         // SAFETY: no instruction at all; the address is still that of `self`.
