@@ -4,15 +4,15 @@
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use std::ptr::null_mut;
 
-/// What every job gets.
-const LEAST: usize = 1 << 30;
+/// How much, of each kind; half of what there is at most.
+const MUCH: usize = 1 << 30;
 
-/// Uses so much and a GiB more, or half of what there is, and gives it back to the kernel, which then has it at hand; and of
-/// that a GiB in huge pages, which may come from elsewhere, for who asks for those.
-pub fn make_present(bytes: usize) {
-    let half = available() / 2;
-    touch((bytes + LEAST).min(half), false);
-    touch(LEAST.min(half), true);
+/// Uses a GiB, and another in huge pages, which may come from elsewhere, and gives both back to the kernel, which then has them
+/// at hand.
+pub fn make_present() {
+    let much = MUCH.min(available() / 2);
+    touch(much, false);
+    touch(much, true);
 }
 
 fn touch(bytes: usize, in_huge_pages: bool) {
